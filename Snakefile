@@ -1,0 +1,45 @@
+# copra: from the sources' own files to the results table. Rooms stand in the order in which data flow.
+from snakemake.utils import min_version
+
+min_version("9.27")
+
+
+configfile: "config.yaml"
+
+
+include: "workflow/rules/common.smk"
+
+
+pathvars:
+    raw=run.paths.raw,
+    results=run.paths.results,
+
+
+include: "workflow/rules/fetch.smk"
+include: "workflow/rules/parse.smk"
+include: "workflow/rules/structure.smk"
+include: "workflow/rules/pri30k.smk"
+include: "workflow/rules/pra310.smk"
+include: "workflow/rules/split.smk"
+include: "workflow/rules/embed.smk"
+include: "workflow/rules/train.smk"
+include: "workflow/rules/evaluate.smk"
+include: "workflow/rules/provenance.smk"
+
+
+localrules:
+    all,
+    pri30k,
+    pra310,
+    embeddings,
+
+
+rule all:
+    default_target: True
+    input:
+        rules.pri30k.input,
+        rules.pra310.input,
+        rules.embeddings.input,
+        rules.table1.output,
+        rules.audit.output,
+        rules.report.output,

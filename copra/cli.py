@@ -1,0 +1,151 @@
+"""The command line: one verb per step, in the order in which data flow.
+
+A verb `parse-affinity` is the function `parse_affinity` of the module named beside it. Its arguments
+are read off the function's signature: what stands before `*` is positional, what stands after it is
+a flag. A flag whose type is a configuration model takes that part of the configuration as JSON.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import inspect
+import logging
+import os
+import sys
+import types
+import typing
+from collections.abc import Callable
+from pathlib import Path
+
+from copra import __version__
+from copra.errors import CopraError
+
+STAGES: dict[str, dict[str, tuple[str, str]]] = {
+    "sources": {
+        "sources": ("copra.fetch", "list every source, where it is had and whether it is here"),
+        "fetch-source": ("copra.fetch", "bring one file of a source, verified"),
+        "list-entries": ("copra.fetch", "read the list of wanted PDB entries and deal them into shards"),
+        "fetch-structures": ("copra.fetch", "bring the coordinate files of one shard of entries"),
+    },
+    "parse": {
+        "parse-affinity": ("copra.parse.affinity", "transcribe one affinity table, row by row"),
+        "parse-mutations": ("copra.parse.mutations", "transcribe one table of mutation effects"),
+        "parse-biolip2": ("copra.parse.biolip2", "transcribe the protein-RNA rows of BioLiP2"),
+    },
+    "structure": {
+        "read-structures": ("copra.structure.shard", "read one shard of coordinate files into arrays"),
+        "gather-structures": ("copra.structure.shard", "join the tables of all shards"),
+        "build-interfaces": ("copra.structure.shard", "cut the interfaces of one shard's complexes"),
+    },
+    "datasets": {
+        "build-pri30k": ("copra.pri30k", "pre-training pairs: connected chains, length limits, no repeats"),
+        "merge-measurements": ("copra.pra310.merge", "join measurements and structures into candidates"),
+        "calibrate-labels": ("copra.pra310.calibrate", "decide one label per candidate, by named rules"),
+        "select-records": ("copra.pra310.select", "apply the limits: the labelled records"),
+    },
+    "split": {
+        "cluster-proteins": ("copra.split", "cluster the records by protein identity with CD-HIT"),
+        "assign-folds": ("copra.split", "deal the clusters into balanced folds"),
+    },
+    "embed": {
+        "list-sequences": ("copra.embed.store", "list the distinct sequences and deal them into shards"),
+        "embed-sequences": ("copra.embed.store", "run a language model once over one shard of sequences"),
+    },
+    "train": {
+        "fit-baseline": ("copra.train.baseline", "fit a classical baseline on one fold"),
+        "train-fold": ("copra.train.finetune", "train Co-Former on one fold"),
+    },
+    "evaluate": {
+        "evaluate": ("copra.evaluate.metrics", "metrics with intervals, from predictions"),
+        "table1": ("copra.evaluate.tables", "the results table as Markdown and TSV"),
+        "report": ("copra.evaluate.report", "the self-contained HTML report"),
+    },
+    "provenance": {
+        "describe-run": ("copra.provenance.run", "write down the configuration, commit and versions of a run"),
+        "audit": ("copra.provenance.audit", "check every table against its sources and its sums"),
+        "trace": ("copra.provenance.trace", "tell one label's whole story"),
+    },
+    "demo": {
+        "write-demo": ("copra.demo.archive", "write the synthetic demo archive"),
+    },
+}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one verb; returns the exit status: 0 done, 1 a check failed, 2 a mistake the user can mend."""
+    words = sys.argv[1:] if arguments is None else arguments
+    verbs = {verb: target for stage in STAGES.values() for verb, target in stage.items()}
+    if not words or words[0] in ("-h", "--help"):
+        print(overview())
+        return 0
+    if words[0] == "--version":
+        print(f"copra {__version__}")
+        return 0
+    if words[0] not in verbs:
+        print(f"copra: no verb '{words[0]}'; `copra --help` lists them", file=sys.stderr)
+        return 2
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
+    module, _ = verbs[words[0]]
+    try:
+        function = getattr(importlib.import_module(module), words[0].replace("-", "_"))
+        return int(call(function, words[0], words[1:]) or 0)
+    except CopraError as error:
+        print(f"copra {words[0]}: {error}", file=sys.stderr)
+        return 2
+    except BrokenPipeError:  # the reader of our output has gone, as in `copra sources | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def overview() -> str:
+    """The text of `copra --help`."""
+    lines = ["usage: copra VERB ...   (`copra VERB --help` tells a verb's arguments)", ""]
+    for stage, verbs in STAGES.items():
+        lines.append(f"{stage}:")
+        lines += [f"  {verb:20} {text}" for verb, (_, text) in verbs.items()]
+    return "\n".join(lines)
+
+
+def call(function: Callable[..., int | None], verb: str, words: list[str]) -> int | None:
+    """Parse `words` by the signature of `function` and call it."""
+    doc = inspect.getdoc(function) or ""
+    parser = argparse.ArgumentParser(f"copra {verb}", description=doc, formatter_class=argparse.RawTextHelpFormatter)
+    hints = typing.get_type_hints(function)
+    for parameter in inspect.signature(function).parameters.values():
+        _add_argument(parser, parameter, hints[parameter.name])
+    return function(**vars(parser.parse_args(words)))
+
+
+def _add_argument(parser: argparse.ArgumentParser, parameter: inspect.Parameter, hint: typing.Any) -> None:
+    flag = parameter.kind is inspect.Parameter.KEYWORD_ONLY
+    name = f"--{parameter.name.replace('_', '-')}" if flag else parameter.name
+    options: dict[str, typing.Any] = {}
+    if typing.get_origin(hint) is list:
+        hint = typing.get_args(hint)[0]
+        options["nargs"] = "*"
+    if typing.get_origin(hint) in (typing.Union, types.UnionType):
+        hint = next(h for h in typing.get_args(hint) if h is not type(None))
+    if hint is bool:
+        options["action"] = argparse.BooleanOptionalAction
+    else:
+        options["type"] = _converter(hint)
+    if parameter.default is not inspect.Parameter.empty:
+        options["default"] = parameter.default
+        if not flag and "nargs" not in options:
+            options["nargs"] = "?"
+    elif flag:
+        options["required"] = True
+    parser.add_argument(name, **options)
+
+
+def _converter(hint: typing.Any) -> Callable[[str], typing.Any]:
+    if hint in (str, int, float, Path):
+        return typing.cast(Callable[[str], typing.Any], hint)
+    from copra.config import parse_settings
+
+    return lambda text: parse_settings(hint, text)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

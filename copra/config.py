@@ -1,0 +1,285 @@
+"""The configuration: every key, its type and what is allowed, checked before any job.
+
+`config.yaml` is the one complete configuration; a file given with `--configfile` overrides parts of it.
+No value has a default here: what is not in config.yaml does not exist.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+
+from copra.errors import ConfigError
+
+Positive = Annotated[float, Field(gt=0)]
+Count = Annotated[int, Field(ge=1)]
+Fraction = Annotated[float, Field(ge=0, lt=1)]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]*$")]
+
+
+class Settings(BaseModel):
+    """A part of the configuration; unknown keys and wrong types are refused."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class Paths(Settings):
+    """Where files are; relative to the folder in which snakemake runs."""
+
+    raw: str
+    by_hand: str
+    results: str
+    curation: str
+
+
+class Source(Settings):
+    """One source of resources/curation/sources.tsv as this run uses it; null = as sources.tsv has it."""
+
+    use: bool
+    required: bool
+    urls: list[str] | None
+    filename: str | None
+    version: str | None
+    sha256: Annotated[str, Field(pattern=r"^([0-9a-f]{64}|first_use)$")] | None
+
+
+class Fetch(Settings):
+    """How to download."""
+
+    parallel_downloads: Count
+    retries: Annotated[int, Field(ge=0)]
+    timeout_s: Positive
+    structure_urls: Annotated[list[str], Field(min_length=1)]
+
+
+class Structures(Settings):
+    """What is read from a coordinate file, and what an interface is."""
+
+    shards: Annotated[int, Field(ge=1, le=4096)]
+    contact_cutoff_angstrom: Positive
+    interface_nodes: Count
+
+
+class Pri30k(Settings):
+    """Which chain pairs are pre-training pairs."""
+
+    variant: Literal["component", "pairs"]
+    max_protein_residues: Count
+    max_rna_nucleotides: Count
+    max_total_residues: Count
+
+
+class Window(Settings):
+    """A range of dG, open at both ends."""
+
+    low: float
+    high: float
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Window:
+        if self.low >= self.high:
+            raise ValueError(f"low ({self.low}) must be smaller than high ({self.high})")
+        return self
+
+
+class Pra201(Settings):
+    """The limits of the subset with one protein and one RNA chain."""
+
+    max_protein_residues: Count
+    max_rna_nucleotides: Count
+
+
+class Pra310(Settings):
+    """How a label is decided and which complexes become records."""
+
+    default_temperature_k: Annotated[float, Field(ge=273, le=373)]
+    agree_within_kcal_mol: Positive
+    unresolved_beyond_kcal_mol: Positive
+    source_order: Annotated[list[str], Field(min_length=1)]
+    min_protein_residues: Count
+    max_protein_residues: Count
+    min_rna_nucleotides: Count
+    max_rna_nucleotides: Count
+    max_protein_chains: Count
+    max_rna_chains: Count
+    dg_window_kcal_mol: Window | None
+    pra201: Pra201
+
+
+class Split(Settings):
+    """Clusters and folds."""
+
+    identity: Annotated[float, Field(ge=0.4, le=1)]
+    folds: Annotated[int, Field(ge=2, le=20)]
+
+
+class Esm2(Settings):
+    """An ESM-2 checkpoint; `weights` names a source, or `random:<seed>` for seeded random weights."""
+
+    family: Literal["esm2"]
+    layers: Count
+    width: Count
+    heads: Count
+    weights: str
+
+
+class Rinalmo(Settings):
+    """A RiNALMo checkpoint; `weights` names a source, or `random:<seed>` for seeded random weights."""
+
+    family: Literal["rinalmo"]
+    layers: Count
+    width: Count
+    heads: Count
+    weights: str
+
+
+LanguageModel = Annotated[Esm2 | Rinalmo, Field(discriminator="family")]
+
+
+class Embed(Settings):
+    """How language models are run."""
+
+    shards: Annotated[int, Field(ge=1, le=4096)]
+    max_tokens_per_batch: Count
+    dtype: Literal["float16", "float32"]
+
+
+class MeanBaseline(Settings):
+    """Predicts the mean of the training labels."""
+
+    model: Literal["train_mean"]
+    shuffle_labels: bool
+
+
+class ForestBaseline(Settings):
+    """A random forest; its hyper-parameters are chosen on inner folds."""
+
+    model: Literal["forest"]
+    features: Annotated[list[Literal["lengths", "chain_counts", "composition"]], Field(min_length=1)]
+    trees: Count
+    min_samples_leaf: Annotated[list[Count], Field(min_length=1)]
+    max_features: Annotated[list[Positive], Field(min_length=1)]
+    inner_folds: Annotated[int, Field(ge=2)]
+    shuffle_labels: bool
+
+
+class Coformer(Settings):
+    """Co-Former and how it is fine-tuned; `protein_lm` and `rna_lm` name language models or are null."""
+
+    model: Literal["coformer"]
+    protein_lm: str | None
+    rna_lm: str | None
+    blocks: Count
+    sequence_width: Count
+    pair_width: Count
+    heads: Count
+    outer_product_width: Count
+    head_width: Count
+    dropout: Fraction
+    interface_nodes: Count
+    learning_rate: Positive
+    weight_decay: Annotated[float, Field(ge=0)]
+    batch_size: Count
+    epochs: Count
+    patience_epochs: Count
+    gradient_clip: Positive
+    inner_folds: Annotated[int, Field(ge=2)]
+    shuffle_labels: bool
+
+    @model_validator(mode="after")
+    def _heads_divide(self) -> Coformer:
+        if self.sequence_width % self.heads or (self.sequence_width // self.heads) % 2:
+            raise ValueError(f"sequence_width ({self.sequence_width}) must be an even multiple of heads ({self.heads})")
+        return self
+
+
+Experiment = Annotated[MeanBaseline | ForestBaseline | Coformer, Field(discriminator="model")]
+
+
+class Evaluate(Settings):
+    """Which experiments stand in the table, and its intervals."""
+
+    table1: Annotated[list[Name], Field(min_length=1)]
+    protocol: Literal["nested"]
+    seeds: Annotated[list[int], Field(min_length=1)]
+    bootstrap_samples: Annotated[int, Field(ge=100)]
+    confidence: Annotated[float, Field(gt=0.5, lt=1)]
+    title: str
+    notice: str
+    noise_ceiling_pcc: Annotated[float, Field(gt=0, le=1)] | None
+
+
+class Config(Settings):
+    """The whole configuration."""
+
+    seed: int
+    paths: Paths
+    sources: dict[Name, Source]
+    fetch: Fetch
+    structures: Structures
+    pri30k: Pri30k
+    pra310: Pra310
+    split: Split
+    language_models: dict[Name, LanguageModel]
+    embed: Embed
+    experiments: dict[Name, Experiment]
+    evaluate: Evaluate
+
+    @model_validator(mode="after")
+    def _names_exist(self) -> Config:
+        for name in self.evaluate.table1:
+            if name not in self.experiments:
+                raise ValueError(f"evaluate.table1: '{name}' is not in experiments: {sorted(self.experiments)}")
+        for name, experiment in self.experiments.items():
+            if not isinstance(experiment, Coformer):
+                continue
+            for key, family in (("protein_lm", "esm2"), ("rna_lm", "rinalmo")):
+                lm = getattr(experiment, key)
+                if lm is not None and (lm not in self.language_models or self.language_models[lm].family != family):
+                    allowed = [n for n, m in self.language_models.items() if m.family == family]
+                    raise ValueError(f"experiments.{name}.{key}: '{lm}' is none of {allowed}")
+        return self
+
+
+def parse_config(values: dict[str, Any]) -> Config:
+    """Check a configuration.
+
+    Raises ConfigError with the path of each refused key, what was found and what is allowed.
+    """
+    try:
+        return Config.model_validate(values)
+    except ValidationError as error:
+        raise ConfigError(_explain(error)) from None
+
+
+def load_config(path: Path) -> Config:
+    """Read and check one complete configuration file."""
+    with path.open() as handle:
+        return parse_config(yaml.safe_load(handle))
+
+
+def parse_settings(kind: Any, text: str) -> Any:
+    """One part of the configuration from JSON, as the rules hand it over."""
+    try:
+        return TypeAdapter(kind).validate_json(text, strict=True)
+    except ValidationError as error:
+        raise ConfigError(_explain(error)) from None
+
+
+def _explain(error: ValidationError) -> str:
+    lines = []
+    for problem in error.errors():
+        where = ".".join(str(part) for part in problem["loc"]) or "configuration"
+        found = problem["input"]
+        if problem["type"] == "extra_forbidden":
+            lines.append(f"{where}: unknown key; found the value {found!r}")
+        elif problem["type"] == "missing":
+            lines.append(f"{where}: missing; every key of config.yaml is needed")
+        elif isinstance(found, dict):
+            lines.append(f"{where}: {problem['msg']}")
+        else:
+            lines.append(f"{where}: found {found!r}; {problem['msg']}")
+    return "configuration refused:\n  " + "\n  ".join(lines)

@@ -1,0 +1,16 @@
+"""The errors a user can cause. The command line prints their text, without a traceback, and exits with 2."""
+
+
+class CopraError(Exception):
+    """Something in the input, the configuration or the machine that the user can mend.
+
+    The message names the file, the row or chain, what was found and what was expected.
+    """
+
+
+class ConfigError(CopraError):
+    """A value of the configuration is refused."""
+
+
+class InputError(CopraError):
+    """An input file is not what it should be."""

@@ -1,0 +1,1 @@
+"""Fingerprints, audit and trace: every label walked back to its source."""

@@ -1,0 +1,16 @@
+"""What a dry run adds to Snakemake's own job table: how many of the jobs ask for a GPU."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+
+def announce_gpu_jobs(workflow: Any) -> None:
+    """Print how many of the jobs that a dry run lists ask for a GPU, by rule; say nothing after a real run."""
+    if not workflow.dryrun or workflow.dag is None:
+        return
+    jobs = list(workflow.dag.needrun_jobs())
+    counts = Counter(job.rule.name for job in jobs if job.resources.get("gpu"))
+    rules = ", ".join(f"{rule} {count}" for rule, count in sorted(counts.items()))
+    print(f"{sum(counts.values())} of {len(jobs)} jobs ask for a GPU" + (f": {rules}" if rules else ""))

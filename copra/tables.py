@@ -1,0 +1,250 @@
+"""Every table the pipeline writes: its columns, their types and its key, checked on writing and on reading.
+
+What each column means stands in resources/curation/columns.tsv (a test keeps the two equal).
+Tables are Parquet files, sorted by their key, so that the same rows always give the same bytes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from copra.errors import InputError
+from copra.files import replacing
+
+TYPES = {"string": pa.string(), "int": pa.int64(), "float": pa.float64(), "bool": pa.bool_()}
+
+
+@dataclass(frozen=True)
+class Table:
+    """Columns as `name type`, with a trailing `?` on the type where a value may be missing."""
+
+    key: tuple[str, ...]
+    columns: tuple[str, ...]
+
+    def schema(self) -> pa.Schema:
+        """The Arrow schema of the columns, in order."""
+        fields = []
+        for column in self.columns:
+            name, kind = column.split()
+            fields.append(pa.field(name, TYPES[kind.rstrip("?")], nullable=kind.endswith("?")))
+        return pa.schema(fields)
+
+
+TABLES = {
+    # one row per PDB entry that the entry list names
+    "wanted_entries": Table(("pdb_id",), ("pdb_id string", "shard int")),
+    # one row per wanted entry: what the fetch brought
+    "fetched": Table(
+        ("pdb_id",),
+        ("pdb_id string", "status string", "path string", "url string", "sha256 string", "bytes int", "detail string"),
+    ),
+    # one row per affinity value that a source states, transcribed, not judged
+    "measurements": Table(
+        ("measurement_id",),
+        (
+            "measurement_id string", "source string", "source_version string", "source_row string",
+            "file_sha256 string", "raw_text string", "pdb_id string", "protein_chains string",
+            "rna_chains string", "quantity string", "relation string", "value float", "unit string",
+            "uncertainty float?", "temperature_k float?", "ph float?", "method string", "pmid string",
+            "mutation string", "nucleic_acid string", "parse_rule string", "comment string",
+        ),
+    ),
+    # one row per mutation effect that a source states
+    "mutations": Table(
+        ("mutation_id",),
+        (
+            "mutation_id string", "source string", "source_row string", "file_sha256 string", "raw_text string",
+            "pdb_id string", "chain string", "mutation string", "ddg_mut_minus_wt_kcal_mol float",
+        ),
+    ),
+    # one row per source row that was not understood
+    "rejects": Table(
+        ("source", "source_row", "reason"),
+        ("source string", "source_row string", "raw_text string", "reason string", "detail string"),
+    ),
+    # one row per protein-RNA chain pair of BioLiP2
+    "pairs": Table(
+        ("pdb_id", "protein_chain", "rna_chain"),
+        (
+            "pdb_id string", "protein_chain string", "rna_chain string", "resolution_angstrom float?",
+            "n_binding_residues int", "receptor_sequence string", "source_row string",
+        ),
+    ),
+    # one row per wanted entry: what reading it gave
+    "entries": Table(
+        ("pdb_id",),
+        (
+            "pdb_id string", "status string", "reason string", "detail string", "file_sha256 string",
+            "method string", "resolution_angstrom float?", "release_date string", "n_models int",
+            "n_protein_chains int", "n_rna_chains int", "n_residues int", "n_atoms int", "handled string",
+        ),
+    ),
+    # one row per protein, RNA, DNA or hybrid chain of an entry that was read
+    "chains": Table(
+        ("pdb_id", "chain"),
+        (
+            "pdb_id string", "chain string", "label_chains string", "molecule_type string",
+            "sequence string", "sequence_sha256 string", "observed_sequence string", "n_residues int",
+            "n_observed int", "n_modified int", "n_gaps int", "sequence_origin string",
+        ),
+    ),
+    # one row per protein chain and RNA chain of an entry that touch
+    "contacts": Table(
+        ("pdb_id", "protein_chain", "rna_chain"),
+        (
+            "pdb_id string", "protein_chain string", "rna_chain string", "n_residue_contacts int",
+            "min_distance_angstrom float",
+        ),
+    ),
+    # one row per pre-training pair
+    "pri30k": Table(
+        ("pair_id",),
+        (
+            "pair_id string", "pdb_id string", "protein_chain string", "rna_chain string", "component int",
+            "origin string", "protein_sha256 string", "rna_sha256 string", "n_protein_residues int",
+            "n_rna_nucleotides int",
+        ),
+    ),
+    # one row per complex that at least one measurement may describe
+    "candidates": Table(
+        ("candidate_id",),
+        (
+            "candidate_id string", "pdb_id string", "protein_chains string", "rna_chains string",
+            "chains_origin string", "measurement_ids string", "n_measurements int",
+        ),
+    ),
+    # one row per candidate whose label was decided
+    "labels": Table(
+        ("candidate_id",),
+        (
+            "candidate_id string", "pdb_id string", "protein_chains string", "rna_chains string",
+            "dg_kcal_mol float", "dg_298k_kcal_mol float", "kd_molar float", "dg_spread_kcal_mol float?",
+            "temperature_k float", "temperature_assumed bool", "sources string", "measurement_ids string",
+            "deciding_rule string", "label_grade string",
+        ),
+    ),
+    # one row per labelled complex with a structure: PRA310 as built here
+    "records": Table(
+        ("record_id",),
+        (
+            "record_id string", "pdb_id string", "protein_chains string", "rna_chains string",
+            "dg_kcal_mol float", "dg_298k_kcal_mol float", "kd_molar float", "dg_spread_kcal_mol float?",
+            "temperature_k float", "temperature_assumed bool", "sources string", "measurement_ids string",
+            "deciding_rule string", "label_grade string", "protein_sequences string", "rna_sequences string",
+            "protein_sha256 string", "rna_sha256 string", "n_protein_chains int", "n_rna_chains int",
+            "n_protein_residues int", "n_rna_nucleotides int", "in_pra201 bool",
+        ),
+    ),
+    # one row per judgement: what was decided on which subject, by which rule
+    "decisions": Table(
+        ("step", "subject", "rule"),
+        (
+            "step string", "subject string", "rule string", "verdict string", "before string", "after string",
+            "evidence string", "note string",
+        ),
+    ),
+    # one row per step and reason: how many rows went in and out
+    "funnel": Table(
+        ("dataset", "order", "reason"),
+        ("dataset string", "order int", "step string", "reason string", "rows_in int", "rows_out int"),
+    ),
+    # one row per protein chain sequence of the records
+    "clusters": Table(
+        ("record_id",),
+        ("record_id string", "cluster string", "protein_clusters string"),
+    ),
+    # one row per record of a split
+    "folds": Table(("record_id",), ("record_id string", "cluster string", "fold int")),
+    # one row per distinct sequence that a language model shall embed
+    "sequences": Table(
+        ("sequence_sha256", "molecule_type"),  # a peptide AAAA and an RNA AAAA have the same sha256
+        ("sequence_sha256 string", "molecule_type string", "sequence string", "n_residues int", "shard int"),
+    ),
+    # one row per record, experiment, seed and fold: what the model said of a record it had not seen
+    "predictions": Table(
+        ("experiment", "seed", "fold", "record_id"),
+        (
+            "experiment string", "protocol string", "seed int", "fold int", "record_id string",
+            "measured_dg_kcal_mol float", "predicted_dg_kcal_mol float", "weights string",
+        ),
+    ),
+    # one row per experiment, subset, aggregate and metric, with its interval
+    "metrics": Table(
+        ("experiment", "subset", "aggregate", "metric"),
+        (
+            "experiment string", "protocol string", "subset string", "aggregate string", "metric string",
+            "value float?", "ci_low float?", "ci_high float?", "n_records int", "n_seeds int", "weights string",
+            "status string", "note string",
+        ),
+    ),
+    # one row per check of the audit
+    "findings": Table(
+        ("check", "subject"),
+        ("check string", "subject string", "verdict string", "detail string"),
+    ),
+}  # fmt: skip
+
+
+def write_table(frame: pd.DataFrame, path: Path, name: str) -> None:
+    """Write `frame` as the table `name`, sorted by its key.
+
+    Raises InputError when a column is missing or unknown, a value has the wrong type or is missing
+    where it must not be, or two rows have the same key.
+    """
+    table = TABLES[name]
+    schema = table.schema()
+    unknown = [str(c) for c in frame.columns if c not in schema.names]
+    missing = [c for c in schema.names if c not in frame.columns]
+    if unknown or missing:
+        raise InputError(f"{path}: table '{name}' lacks the columns {missing} and has the unknown columns {unknown}")
+    ordered = frame[schema.names].sort_values(list(table.key), kind="stable").reset_index(drop=True)
+    twice = ordered[ordered.duplicated(list(table.key))]
+    if len(twice):
+        raise InputError(f"{path}: table '{name}' has two rows with the key {tuple(twice.iloc[0][list(table.key)])}")
+    arrow = _to_arrow(ordered, schema, path, name)
+    with replacing(path) as temporary:
+        pq.write_table(arrow, temporary)
+
+
+def _to_arrow(frame: pd.DataFrame, schema: pa.Schema, path: Path, name: str) -> pa.Table:
+    columns = []
+    for field in schema:
+        try:
+            column = pa.Array.from_pandas(frame[field.name], type=field.type)
+        except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+            raise InputError(
+                f"{path}: table '{name}', column '{field.name}': expected {field.type}: {error}"
+            ) from error
+        if column.null_count and not field.nullable:
+            row = frame[frame[field.name].isna()].iloc[0]
+            raise InputError(f"{path}: table '{name}', column '{field.name}': no value in the row {row.to_dict()}")
+        columns.append(column)
+    return pa.Table.from_arrays(columns, schema=schema)
+
+
+def read_table(path: Path, name: str) -> pd.DataFrame:
+    """Read the table `name`; raises InputError when the file has other columns or types than the table."""
+    try:
+        arrow = pq.read_table(path)
+    except (OSError, pa.ArrowInvalid) as error:
+        raise InputError(f"{path}: not a readable Parquet file with table '{name}': {error}") from error
+    if not arrow.schema.equals(TABLES[name].schema(), check_metadata=False):
+        raise InputError(f"{path}: expected table '{name}' with {TABLES[name].columns}, found {arrow.schema.names}")
+    return arrow.to_pandas()
+
+
+def empty_table(name: str) -> pd.DataFrame:
+    """The table `name` without rows."""
+    return TABLES[name].schema().empty_table().to_pandas()
+
+
+def concat_tables(paths: list[Path], name: str) -> pd.DataFrame:
+    """The rows of several files of the table `name`."""
+    frames = [read_table(path, name) for path in sorted(paths)]
+    frames = [frame for frame in frames if len(frame)]
+    return pd.concat(frames, ignore_index=True) if frames else empty_table(name)

@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from copra.config import Coformer, load_config, parse_config, parse_settings
+from copra.errors import ConfigError
+
+
+@pytest.fixture
+def values(root: Path) -> dict[str, Any]:
+    return copy.deepcopy(yaml.safe_load((root / "config.yaml").read_text()))
+
+
+def test_the_configuration_in_the_repository_is_accepted(root: Path) -> None:
+    assert load_config(root / "config.yaml").split.folds == 5
+
+
+@pytest.mark.parametrize("name", ["resources/demo/config.yaml", "tests/real/config.yaml"])
+def test_the_overriding_files_are_accepted_once_merged(root: Path, values: dict[str, Any], name: str) -> None:
+    _merge(values, yaml.safe_load((root / name).read_text()))
+    parse_config(values)
+
+
+def _merge(below: dict[str, Any], above: dict[str, Any]) -> None:
+    for key, value in above.items():
+        if isinstance(value, dict) and isinstance(below.get(key), dict):
+            _merge(below[key], value)
+        else:
+            below[key] = value
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "expected"),
+    [
+        ("split.identity", 0.39, "split.identity: found 0.39"),
+        ("split.folds", "5", "split.folds: found '5'"),
+        ("split.fold", 5, "split.fold: unknown key"),
+        ("pra310.dg_window_kcal_mol", {"low": -5.0, "high": -13.0}, "pra310.dg_window_kcal_mol: "),
+        ("pra310.default_temperature_k", 25.0, "pra310.default_temperature_k: found 25.0"),
+        ("experiments.coformer_scratch.heads", 19, "sequence_width (320) must be an even multiple of heads (19)"),
+        ("experiments.coformer_scratch.rna_lm", "esm2_650M", "'esm2_650M' is none of"),
+        ("experiments.train_mean.model", "median", "experiments.train_mean"),
+        ("evaluate.protocol", "peek", "evaluate.protocol: found 'peek'"),
+        ("sources.biolip2.sha256", "abc", "sources.biolip2.sha256: found 'abc'"),
+    ],
+)
+def test_a_refused_value_is_named_with_its_path(values: dict[str, Any], path: str, value: Any, expected: str) -> None:
+    place = values
+    *folders, last = path.split(".")
+    for folder in folders:
+        place = place[folder]
+    place[last] = value
+    with pytest.raises(ConfigError) as refused:
+        parse_config(values)
+    assert expected in str(refused.value)
+
+
+def test_every_key_is_needed(values: dict[str, Any]) -> None:
+    del values["structures"]["contact_cutoff_angstrom"]
+    with pytest.raises(ConfigError, match="structures.contact_cutoff_angstrom: missing"):
+        parse_config(values)
+
+
+def test_a_part_travels_as_json(root: Path) -> None:
+    experiment = load_config(root / "config.yaml").experiments["coformer_scratch"]
+    assert parse_settings(Coformer, experiment.model_dump_json()) == experiment

@@ -1,0 +1,167 @@
+"""The workflow itself: dry runs, refused configurations, reruns after real edits, killed runs."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import random
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+from workflow_copy import Project, copy_project, job_table, kill_group
+
+
+@pytest.fixture
+def fresh(root: Path, tmp_path: Path) -> Project:
+    """A copy in which nothing has run."""
+    return copy_project(root, tmp_path / "copra copy")
+
+
+def test_the_full_dry_run_needs_no_network_and_tells_jobs_and_gpu_jobs(fresh: Project) -> None:
+    start = time.monotonic()
+    done = fresh.snakemake("--dry-run", "--quiet", "--", "all")
+    assert done.returncode == 0, done.stdout
+    assert time.monotonic() - start < 20
+    jobs = job_table(done.stdout)
+    assert jobs["read_structures"] == 64
+    assert jobs["train_fold"] == 3 * 3 * 5
+    assert jobs["embed_sequences"] == 2 * 32
+    assert f"{45 + 64} of" in done.stdout
+    assert "jobs ask for a GPU: embed_sequences 64, train_fold 45" in done.stdout
+
+
+def test_the_dry_run_under_the_slurm_profile(fresh: Project) -> None:
+    done = fresh.snakemake("--workflow-profile", "profiles/slurm", "--dry-run", "--", "all")
+    assert done.returncode == 0, done.stdout
+    assert "gpu=1" in done.stdout
+    assert "slurm_partition" in done.stdout
+    assert "mem_mb=" in done.stdout
+
+
+def test_missing_by_hand_files_stop_the_run_before_any_job(fresh: Project) -> None:
+    done = fresh.snakemake("--", "pra310")
+    assert done.returncode != 0
+    assert "resources/by_hand/INDEX_general_PN.2020R1.lst" in done.stdout
+    assert "pdbbind" in done.stdout
+    assert not (fresh.folder / "results").exists()
+    assert not (fresh.folder / "resources" / "raw").exists()
+
+
+@pytest.mark.parametrize("target", ["pri30k", "pra310", "embeddings", "table1", "audit", "report"])
+def test_every_named_target_exists(fresh: Project, target: str) -> None:
+    assert job_table(fresh.demo("--dry-run", "--quiet", "--", target).stdout)
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (("split={identity: 0.2}",), "split.identity: found 0.2"),
+        (("splitt=3",), "splitt: unknown key; found the value 3"),
+        (("structures={shards: many}",), "structures.shards: found 'many'"),
+        (("evaluate={table1: [no_such]}",), "'no_such' is not in experiments"),
+    ],
+)
+def test_a_refused_configuration_names_the_key(fresh: Project, words: tuple[str, ...], expected: str) -> None:
+    done = fresh.snakemake("--dry-run", "--config", *words)
+    assert done.returncode != 0
+    assert expected in done.stdout
+
+
+@pytest.fixture(scope="module")
+def finished(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A copy in which the tiny demo has run to its end."""
+    project = copy_project(root, tmp_path_factory.mktemp("finished") / "copra")
+    project.demo("--", "all")
+    assert project.queued() == {}
+    return project
+
+
+@pytest.fixture
+def done_copy(finished: Project, tmp_path: Path) -> Project:
+    """A copy of the finished run, with its times, to edit."""
+    folder = tmp_path / "copra"
+    shutil.copytree(finished.folder, folder, copy_function=shutil.copy2)
+    return Project(folder)
+
+
+@pytest.mark.slow
+def test_a_comment_or_docstring_reruns_nothing(done_copy: Project) -> None:
+    for name in ("split.py", "tables.py", "structure/reader.py", "train/loop.py"):
+        path = done_copy.folder / "copra" / name
+        path.write_text(path.read_text() + "\n\n# a remark\n")
+    done_copy.edit("copra/split.py", '"""', '"""Once more: ')
+    done_copy.edit("config.yaml", "split:\n", "# a remark\nsplit:\n")
+    assert done_copy.queued() == {}
+
+
+@pytest.mark.slow
+def test_an_edited_function_reruns_its_rule_and_those_after(done_copy: Project) -> None:
+    path = done_copy.folder / "copra" / "evaluate" / "tables.py"
+    path.write_text(path.read_text().replace("def table1(", "def _unused() -> int:\n    return 1\n\n\ndef table1(", 1))
+    assert done_copy.queued() == {}
+    path.write_text(_with_new_first_statement(path.read_text(), "table1"))
+    assert done_copy.queued() == {"table1": 1, "report": 1}
+
+
+@pytest.mark.slow
+def test_an_edit_early_in_the_flow_reruns_all_that_follows(done_copy: Project) -> None:
+    path = done_copy.folder / "copra" / "split.py"
+    path.write_text(_with_new_first_statement(path.read_text(), "assign_folds"))
+    queued = done_copy.queued()
+    assert queued["assign_folds"] == 1
+    assert queued["train_fold"] == 6
+    assert queued["fit_baseline"] == 3
+    assert not {"read_structures", "merge_measurements", "cluster_proteins", "embed_sequences"} & queued.keys()
+
+
+@pytest.mark.slow
+def test_one_experiments_slice_reruns_only_its_folds(done_copy: Project) -> None:
+    done_copy.edit("config.yaml", "  coformer_structure: {<<: *coformer,", "  coformer_structure: {<<: *coformer, head_width: 1281,")
+    done_copy.edit("tests/tiny.yaml", "coformer_scratch: *tiny", "coformer_scratch: {<<: *tiny, learning_rate: 2.0e-3}")
+    queued = done_copy.queued()
+    assert queued["train_fold"] == 3
+    assert "fit_baseline" not in queued
+    assert queued.keys() <= {"train_fold", "evaluate", "table1", "describe_run", "audit", "report"}
+
+
+@pytest.mark.slow
+def test_killed_runs_continue_to_the_same_result(finished: Project, root: Path, tmp_path: Path) -> None:
+    project = copy_project(root, tmp_path / "copra")
+    generator = random.Random(7)
+    for round_number in range(5):
+        process = project.start("--", "all")
+        time.sleep(generator.uniform(4, 14))
+        if round_number % 2:
+            _kill_one_job(process.pid)
+            time.sleep(1)
+        kill_group(process)
+        assert not list(project.folder.rglob("*.parquet.tmp"))
+        project.snakemake("--configfile", "resources/demo/config.yaml", "tests/tiny.yaml", "--unlock")
+    project.demo("--rerun-incomplete", "--", "all")
+    assert not [path for path in project.folder.rglob("*.tmp") if ".snakemake" not in path.parts]
+    assert _digests(project) == _digests(finished)
+
+
+def _with_new_first_statement(text: str, function: str) -> str:
+    """The module's text with one more statement in the function, after its docstring."""
+    start = text.index(f"def {function}(")
+    end = text.index('"""', text.index('"""', start) + 3) + 3
+    return text[:end] + "\n    _edited = 1" + text[end:]
+
+
+def _kill_one_job(group: int) -> None:
+    """SIGKILL one running verb of a run, if there is one."""
+    listed = subprocess.run(["pgrep", "-g", str(group), "-f", "copra.cli"], capture_output=True, text=True)
+    for pid in listed.stdout.split()[:1]:
+        os.kill(int(pid), signal.SIGKILL)
+
+
+def _digests(project: Project) -> dict[str, str]:
+    """sha256 of every table and store of the results."""
+    results = project.folder / "results" / "demo"
+    kept = [p for p in results.rglob("*") if p.suffix in {".parquet", ".h5", ".tsv", ".md"} and "checkpoint" not in p.parts]
+    return {str(p.relative_to(results)): hashlib.sha256(p.read_bytes()).hexdigest() for p in sorted(kept)}

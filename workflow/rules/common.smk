@@ -1,0 +1,90 @@
+# What every rule file uses: the checked configuration, and how to hand a part of it to a verb.
+import atexit
+import os
+import shlex
+import sys
+
+# the package that stands beside this workflow, whatever else is installed
+REPOSITORY = workflow.basedir
+sys.path.insert(0, REPOSITORY)
+
+from copra.config import parse_config
+from copra.errors import CopraError
+from copra.fetch import missing_by_hand, resolve_source
+from copra.provenance.fingerprint import fingerprint
+from copra.provenance.plan import announce_gpu_jobs
+from snakemake.exceptions import WorkflowError
+
+try:
+    run = parse_config(config)
+    BY_HAND = missing_by_hand(run)
+except CopraError as error:
+    raise WorkflowError(str(error))
+
+CURATION = run.paths.curation
+
+if BY_HAND and workflow.is_main_process:
+    logger.warning("Files that you must bring before the run:\n" + "\n".join(BY_HAND))
+
+
+onstart:
+    if BY_HAND:
+        raise WorkflowError("No job was started: the files named above are not here.")
+
+
+if workflow.is_main_process:
+    atexit.register(announce_gpu_jobs, workflow)
+
+# the package is called from where the workflow stands, in whatever environment a rule runs
+PREFIX = f'export PYTHONPATH={shlex.quote(REPOSITORY)}; copra() {{ python -m copra.cli "$@"; }}; '
+shell.prefix(PREFIX.replace("{", "{{").replace("}", "}}"))
+
+
+def names_of(kind):
+    """The sources of one kind that this run uses."""
+    return [name for name, source in run.sources.items() if source.use and resolve_source(run, name).kind == kind]
+
+
+def source_file(name):
+    """Where the fetched file of a source is."""
+    return f"<raw>/sources/{name}/{resolve_source(run, name).filename}"
+
+
+def source_receipt(name):
+    """Where the receipt of a source's file is."""
+    return source_file(name) + ".receipt.json"
+
+
+def local_copies(wildcards):
+    """The files on this machine that a source is taken from, so that a newer one is taken again."""
+    urls = resolve_source(run, wildcards.source).urls
+    paths = [url.removeprefix("file:") for url in urls if url.startswith("file:")]
+    return [path for path in paths if os.path.exists(path)]
+
+
+def as_json(settings):
+    """A part of the configuration as the verbs take it."""
+    return settings.model_dump_json()
+
+
+AFFINITY = names_of("affinity")
+MUTATIONS = names_of("mutations")
+PAIRS = names_of("pairs")
+NEURAL = [name for name in run.evaluate.table1 if run.experiments[name].model == "coformer"]
+CLASSICAL = [name for name in run.evaluate.table1 if run.experiments[name].model != "coformer"]
+LANGUAGE_MODELS = sorted(
+    {lm for name in NEURAL for lm in (run.experiments[name].protein_lm, run.experiments[name].rna_lm) if lm}
+)
+WEIGHTS = sorted({run.language_models[lm].weights for lm in LANGUAGE_MODELS} & set(run.sources))
+SOURCES = names_of("entries") + AFFINITY + MUTATIONS + PAIRS + WEIGHTS
+STRUCTURE_SHARDS = range(run.structures.shards)
+
+
+wildcard_constraints:
+    source="[A-Za-z0-9_]+",
+    filename=r"[^/]+(?<!\.receipt\.json)",
+    shard=r"\d+",
+    seed=r"\d+",
+    fold=r"\d+",
+    experiment="[A-Za-z0-9_]+",
+    language_model="[A-Za-z0-9_]+",

@@ -1,0 +1,54 @@
+# Each distinct sequence goes once through a language model.
+
+
+def weights_file(wildcards):
+    """The checkpoint of a language model; nothing where its weights are random."""
+    weights = run.language_models[wildcards.language_model].weights
+    return [] if weights.startswith("random:") else source_file(weights)
+
+
+rule list_sequences:
+    input:
+        chains="<results>/structures/chains.parquet",
+        records="<results>/pra310/select/records.parquet",
+        pri30k="<results>/pri30k/pri30k.parquet",
+    output:
+        "<results>/embeddings/sequences.parquet",
+    log:
+        "<results>/logs/list_sequences.log",
+    params:
+        code=fingerprint("list-sequences"),
+        shards=run.embed.shards,
+    conda:
+        "../../envs/copra.yaml"
+    shell:
+        "copra list-sequences {input.chains:q} --records {input.records:q} --pri30k {input.pri30k:q} "
+        "--shards {params.shards} --out {output:q} 2> {log:q}"
+
+
+rule embed_sequences:
+    input:
+        sequences="<results>/embeddings/sequences.parquet",
+        weights=weights_file,
+    output:
+        "<results>/embeddings/{language_model}/{shard}.h5",
+    log:
+        "<results>/logs/embed_sequences/{language_model}/{shard}.log",
+    params:
+        code=fingerprint("embed-sequences"),
+        model=lambda wildcards: as_json(run.language_models[wildcards.language_model]),
+        settings=as_json(run.embed),
+        weights=lambda wildcards, input: f"--weights {shlex.quote(str(input.weights))}" if input.weights else "",
+    resources:
+        gpu=1,
+    conda:
+        "../../envs/copra.yaml"
+    shell:
+        "copra embed-sequences {input.sequences:q} --shard {wildcards.shard} --name {wildcards.language_model} "
+        "--model {params.model:q} {params.weights} --settings {params.settings:q} --out {output:q} 2> {log:q}"
+
+
+rule embeddings:
+    input:
+        "<results>/embeddings/sequences.parquet",
+        expand("<results>/embeddings/{language_model}/{shard}.h5", language_model=LANGUAGE_MODELS, shard=range(run.embed.shards)),

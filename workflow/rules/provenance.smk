@@ -1,0 +1,38 @@
+# Every number walked back to its source.
+
+
+rule describe_run:
+    output:
+        "<results>/run.json",
+    log:
+        "<results>/logs/describe_run.log",
+    params:
+        code=fingerprint("describe-run"),
+        config=as_json(run),
+    conda:
+        "../../envs/copra.yaml"
+    shell:
+        "copra describe-run --config {params.config:q} --out {output:q} 2> {log:q}"
+
+
+rule audit:
+    input:
+        receipts=[source_receipt(name) for name in SOURCES],
+        mutations=expand("<results>/parsed/{source}/mutations.parquet", source=MUTATIONS),
+        interfaces=expand("<results>/interfaces/pra310/{shard}.h5", shard=STRUCTURE_SHARDS),
+        pri30k="<results>/pri30k/pri30k.parquet",
+        metrics="<results>/evaluate/metrics.parquet",
+        config="<results>/run.json",
+    output:
+        findings="<results>/audit/findings.parquet",
+        page="<results>/audit/audit.html",
+    log:
+        "<results>/logs/audit.log",
+    params:
+        code=fingerprint("audit"),
+        results=run.paths.results,
+    conda:
+        "../../envs/copra.yaml"
+    shell:
+        "copra audit {params.results:q} --config {input.config:q} --findings {output.findings:q} "
+        "--page {output.page:q} 2> {log:q}"
