@@ -1,0 +1,1 @@
+"""Transcription only: one source row in, measurement rows or a reject out."""

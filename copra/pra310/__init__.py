@@ -1,0 +1,1 @@
+"""Judgement: from measurements to labelled records, one decision row per step."""
