@@ -1,0 +1,1 @@
+"""Coordinate files to arrays: residues, interfaces, their HDF5 store."""
