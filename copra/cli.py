@@ -111,7 +111,7 @@ def call(function: Callable[..., int | None], verb: str, words: list[str]) -> in
     """Parse `words` by the signature of `function` and call it."""
     doc = inspect.getdoc(function) or ""
     parser = argparse.ArgumentParser(f"copra {verb}", description=doc, formatter_class=argparse.RawTextHelpFormatter)
-    hints = typing.get_type_hints(function)
+    hints = typing.get_type_hints(function, include_extras=True)
     for parameter in inspect.signature(function).parameters.values():
         _add_argument(parser, parameter, hints[parameter.name])
     return function(**vars(parser.parse_args(words)))

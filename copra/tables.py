@@ -170,7 +170,7 @@ TABLES = {
         ("experiment", "seed", "fold", "record_id"),
         (
             "experiment string", "protocol string", "seed int", "fold int", "record_id string",
-            "measured_dg_kcal_mol float", "predicted_dg_kcal_mol float", "weights string",
+            "measured_dg_kcal_mol float", "predicted_dg_kcal_mol float?", "weights string",
         ),
     ),
     # one row per experiment, subset, aggregate and metric, with its interval

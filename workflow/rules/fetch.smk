@@ -48,7 +48,7 @@ rule fetch_structures:
     log:
         "<results>/logs/fetch_structures/{shard}.log",
     params:
-        url=run.fetch.structure_urls,
+        url=lambda wildcards: run.fetch.structure_urls,
         folder=f"{run.paths.raw}/structures",
         parallel_downloads=run.fetch.parallel_downloads,
         timeout_s=run.fetch.timeout_s,

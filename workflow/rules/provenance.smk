@@ -8,7 +8,7 @@ rule describe_run:
         "<results>/logs/describe_run.log",
     params:
         code=fingerprint("describe-run"),
-        config=as_json(run),
+        config=lambda wildcards: as_json(run),
     conda:
         "../../envs/copra.yaml"
     shell:

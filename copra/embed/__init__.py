@@ -1,0 +1,1 @@
+"""Language models, run once per distinct sequence."""

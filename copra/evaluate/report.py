@@ -1,0 +1,228 @@
+"""One HTML page that tells a run: what data, how many records and why, how well the models predict, from what."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import yaml
+
+from copra.evaluate import figures
+from copra.evaluate.html import render
+from copra.evaluate.scores import METRICS
+from copra.evaluate.tables import format_value, weights_notice
+from copra.files import replacing, sha256_of_file
+from copra.provenance.results import Run, load_run, table_files
+
+TEMPLATE = Path(__file__).with_name("report.html.j2")
+LISTED = 500  # rows of a list that a page still shows
+SUBSETS = {"all": "All records", "pra201": "PRA201: one protein and one RNA chain"}
+AGGREGATES = {"pooled": "all folds together", "fold_mean": "mean over folds"}
+INPUTS = ("pra310/select/records.parquet", "split/folds.parquet", "evaluate/metrics.parquet")
+
+
+def report(results: Path, *, config: Path, out: Path) -> None:
+    """Write the report of the run in `results` as one self-contained HTML page.
+
+    `config` is the run's run.json. Tables that are not there or empty leave their part of the page out.
+    Raises InputError for a table or a receipt that cannot be read.
+    """
+    run = load_run(results, config)
+    records, metrics, findings = run.table("records"), run.table("metrics"), run.table("findings")
+    shown = metrics[metrics["experiment"].isin(run.config.evaluate.table1)]
+    values = _headline(run, records, shown) | _sources(run) | _record_summary(records) | _audit(findings)
+    page = render(
+        TEMPLATE, **values, **_provenance(run), results=_results(shown, run.config.evaluate.table1),
+        funnels=_funnels(run.table("funnel")), reasons=_reasons(run), lost_entries=_lost_entries(run),
+        figures=_figures(run, records, metrics),
+    )  # fmt: skip
+    with replacing(out) as temporary:
+        temporary.write_text(page)
+
+
+def _headline(run: Run, records: pd.DataFrame, metrics: pd.DataFrame) -> dict[str, Any]:
+    settings = run.config.evaluate
+    facts = [
+        (int((run.table("entries")["status"] == "read").sum()), "PDB entries read"),
+        (len(run.table("pri30k")), "pre-training pairs"),
+        (len(run.table("measurements")), "measurements"),
+        (len(records), "labelled records"),
+        (int(records["in_pra201"].sum()), "of them in PRA201"),
+        (run.table("folds")["cluster"].nunique(), "clusters"),
+    ]
+    return {
+        "title": settings.title,
+        "notice": settings.notice,
+        "weights_notice": weights_notice(metrics["weights"]),
+        "facts": [(f"{number:,}", what) for number, what in facts],
+        "confidence": settings.confidence,
+        "samples": settings.bootstrap_samples,
+    }
+
+
+def _sources(run: Run) -> dict[str, Any]:
+    receipts = run.receipts()
+    rows = [
+        (
+            r.get("source", ""), r.get("version", ""), r.get("status", ""), f"{int(r.get('bytes') or 0):,}",
+            str(r.get("sha256", ""))[:16], r.get("url") or r.get("detail", ""),
+        )
+        for r in receipts
+    ]  # fmt: skip
+    missing = sorted(str(r.get("source", "")) for r in receipts if r.get("status") == "missing")
+    unused = sorted(name for name, source in run.config.sources.items() if not source.use)
+    return {"sources": rows, "missing_sources": missing + [f"{name} (not used)" for name in unused]}
+
+
+def _results(metrics: pd.DataFrame, order: list[str]) -> list[dict[str, Any]]:
+    tables = []
+    for subset, subset_name in SUBSETS.items():
+        for aggregate, aggregate_name in AGGREGATES.items():
+            part = metrics[(metrics["subset"] == subset) & (metrics["aggregate"] == aggregate)]
+            names = [name for name in order if (part["experiment"] == name).any()]
+            rows = [_result_row(part[part["experiment"] == name]) for name in names]
+            if rows:
+                notes = list(dict.fromkeys(row["note"] for row in rows if row["note"]))
+                tables.append({"caption": f"{subset_name}, {aggregate_name}", "rows": rows, "notes": notes})
+    return tables
+
+
+def _result_row(part: pd.DataFrame) -> dict[str, Any]:
+    first = part.iloc[0]
+    by_metric = {row["metric"]: row for row in part.to_dict("records")}
+    cells = []
+    for metric in METRICS:
+        row = by_metric[metric]
+        text = format_value(row["value"], row["ci_low"], row["ci_high"], 2)
+        value, _, interval = text.partition(" ")
+        sort = "" if pd.isna(row["value"]) else repr(float(row["value"]))
+        cells.append({"value": value, "interval": interval, "sort": sort})
+    kept = {key: first[key] for key in ("experiment", "protocol", "weights", "status", "note", "n_records", "n_seeds")}
+    return kept | {"cells": cells}
+
+
+def _funnels(funnel: pd.DataFrame) -> list[dict[str, Any]]:
+    parts = []
+    for dataset, part in funnel.groupby("dataset", sort=True):
+        ordered = part.sort_values("order")
+        rows = [
+            (step, reason, f"{before:,}", f"{after:,}", f"{before - after:,}")
+            for step, reason, before, after in ordered[["step", "reason", "rows_in", "rows_out"]].itertuples(
+                index=False
+            )
+        ]
+        parts.append({"dataset": str(dataset), "rows": rows, "picture": figures.funnel_picture(part)})
+    return parts
+
+
+def _reasons(run: Run) -> list[tuple[str, str, str, str]]:
+    """Where and why something was left out, the most frequent reason first: (where, reason, count, an example)."""
+    rejects, decisions, entries = run.table("rejects"), run.table("decisions"), run.table("entries")
+    left_out = decisions[decisions["verdict"].isin(["drop", "flag"])]
+    found = [
+        (f"rows of {source}", reason, row)
+        for source, reason, row in _columns(rejects, "source", "reason", "source_row")
+    ]
+    found += [
+        (f"{step} ({verdict})", rule, subject)
+        for step, verdict, rule, subject in _columns(left_out, "step", "verdict", "rule", "subject")
+    ]
+    quarantined = entries[entries["status"] == "quarantined"]
+    found += [("structures", reason, entry) for reason, entry in _columns(quarantined, "reason", "pdb_id")]
+    count = Counter((where, reason) for where, reason, _ in found)
+    example: dict[tuple[str, str], str] = {}
+    for where, reason, subject in sorted(found):
+        example.setdefault((where, reason), subject)
+    ranked = sorted(count, key=lambda key: (-count[key], key))[:LISTED]
+    return [(where, reason, f"{count[where, reason]:,}", example[where, reason]) for where, reason in ranked]
+
+
+def _columns(frame: pd.DataFrame, *names: str) -> list[tuple[str, ...]]:
+    return [tuple(row) for row in frame[list(names)].itertuples(index=False)]
+
+
+def _record_summary(records: pd.DataFrame) -> dict[str, Any]:
+    rows = []
+    for grade, part in records.groupby("label_grade", sort=True):
+        dg = part["dg_kcal_mol"]
+        numbers = [f"{value:.2f}".replace("-", "−") for value in (dg.mean(), dg.min(), dg.max())]
+        rows.append((str(grade), len(part), int(part["temperature_assumed"].sum()), *numbers))
+    return {"grades": rows, "n_records": len(records), "n_assumed": int(records["temperature_assumed"].sum())}
+
+
+def _lost_entries(run: Run) -> list[tuple[str, ...]]:
+    """Entries that were not fetched or not read: (entry, status, reason, detail)."""
+    fetched, entries = run.table("fetched"), run.table("entries")
+    missing = fetched[fetched["status"] == "missing"]
+    quarantined = entries[entries["status"] == "quarantined"]
+    rows = {row[0]: row for row in _columns(quarantined, "pdb_id", "status", "reason", "detail")}
+    rows |= {
+        pdb_id: (pdb_id, "missing", "not fetched", detail) for pdb_id, detail in _columns(missing, "pdb_id", "detail")
+    }
+    return [rows[pdb_id] for pdb_id in sorted(rows)][:LISTED]
+
+
+def _audit(findings: pd.DataFrame) -> dict[str, Any]:
+    count = Counter(findings["verdict"])
+    told = findings[findings["verdict"] != "pass"].sort_values(["verdict", "check", "subject"])
+    return {
+        "audit_counts": [(verdict, count[verdict]) for verdict in ("pass", "note", "fail") if count[verdict]],
+        "audit_rows": _columns(told, "check", "subject", "verdict", "detail")[:LISTED],
+        "n_failed_checks": count["fail"],
+    }
+
+
+def _provenance(run: Run) -> dict[str, Any]:
+    told = run.description
+    rows = [("commit", str(told.get("git_commit", "unknown")))]
+    rows += [(key, str(told[key])) for key in ("command", "machine", "system") if told.get(key)]
+    rows += [("language model weights", text) for text in sorted(set(run.table("metrics")["weights"]) - {""})]
+    files = [run.results / name for name in INPUTS]
+    rows += [(f"sha256 of {path.name}", sha256_of_file(path)) for path in files if path.is_file()]
+    rows += [(f"sha256 of {r['file'].name}", str(r.get("sha256") or "missing")) for r in run.receipts()]
+    return {
+        "provenance": rows,
+        "versions": sorted((str(k), str(v)) for k, v in told.get("versions", {}).items()),
+        "config": yaml.safe_dump(told["config"], sort_keys=False, allow_unicode=True),
+    }
+
+
+def _figures(run: Run, records: pd.DataFrame, metrics: pd.DataFrame) -> dict[str, str]:
+    """The pictures that the tables allow; an empty text for the others."""
+    settings = run.config.evaluate
+    pictures = dict.fromkeys(("forest", "scatter", "labels", "folds", "interfaces"), "")
+    said = run.table("predictions") if table_files(run.results, "predictions") else pd.DataFrame()
+    if len(metrics):
+        ceiling = settings.noise_ceiling_pcc
+        pictures["forest"] = figures.forest_plot(metrics, settings.table1, settings.confidence, ceiling)
+    if len(said):
+        pictures["scatter"] = figures.scatter(said, metrics, settings.table1)
+    if len(records):
+        pictures["labels"] = figures.label_histogram(records)
+        folds = run.table("folds")
+        if len(folds):
+            pictures["folds"] = figures.fold_balance(folds, records)
+        contacts = contacts_per_record(records, run.table("contacts"))
+        if contacts:
+            pictures["interfaces"] = figures.interface_sizes(contacts)
+    return pictures
+
+
+def contacts_per_record(records: pd.DataFrame, contacts: pd.DataFrame) -> list[int]:
+    """Residue pairs in contact between the protein and the RNA chains of each record; empty without contacts."""
+    count: dict[tuple[str, str, str], int] = {}
+    for pdb_id, protein, rna, pairs in contacts[
+        ["pdb_id", "protein_chain", "rna_chain", "n_residue_contacts"]
+    ].itertuples(index=False):
+        count[pdb_id, protein, rna] = pairs
+    chains = records[["pdb_id", "protein_chains", "rna_chains"]].itertuples(index=False)
+    return (
+        [
+            sum(count.get((pdb_id, a, b), 0) for a in proteins.split(",") for b in rnas.split(","))
+            for pdb_id, proteins, rnas in chains
+        ]
+        if count
+        else []
+    )

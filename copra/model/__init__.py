@@ -1,0 +1,1 @@
+"""Co-Former: pair features, blocks, head."""

@@ -1,0 +1,142 @@
+"""Pair features of an interface: what two nodes are, how far along a chain, how far in space, how turned.
+
+Everything is computed from backbone atoms and does not change when the complex is moved or turned, nor
+when side chains move. The four features follow the paper ("Interface structure extraction"); widths and
+encodings that it leaves out follow the official implementation, against whose numbers this is tested.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+N_RESIDUE_TYPES = 30  # 21 protein, 5 RNA, 3 special nodes, padding
+COMPLEX_TYPE, PROTEIN_TYPE, RNA_TYPE, PADDING_TYPE = 26, 27, 28, 29
+N_SPECIAL = 3  # the complex, protein and RNA node stand in front of the residues, in this order
+MAX_OFFSET = 32
+BACKBONE_ATOMS = 4  # N CA C O of a protein residue; P C4' C1' and N1 or N9 of a nucleotide
+ANGSTROM_PER_NM = 10.0
+ANGLE_FREQUENCIES = (1.0, 2.0, 3.0, 1.0, 1 / 2, 1 / 3)
+ANGLE_WIDTH = 2 * (1 + 2 * len(ANGLE_FREQUENCIES))
+
+
+@dataclass
+class Nodes:
+    """A padded batch of interfaces with their special nodes in front; L = longest interface + 3."""
+
+    residue_type: Tensor  # int64 [B, L], 29 at padding
+    molecule: Tensor  # int64 [B, L], 0 protein, 1 RNA, -1 special or padding
+    chain: Tensor  # int64 [B, L], -1 special or padding
+    polymer_index: Tensor  # int64 [B, L], position in the chain's full sequence
+    xyz_angstrom: Tensor  # float32 [B, L, 4, 3]; a special node's four atoms are its centre
+    atom_mask: Tensor  # bool [B, L, 4]
+
+    @property
+    def valid(self) -> Tensor:
+        """Which nodes are not padding, bool [B, L]."""
+        return self.residue_type != PADDING_TYPE
+
+    @property
+    def is_residue(self) -> Tensor:
+        """Which nodes are residues, neither special nor padding, bool [B, L]."""
+        return self.molecule >= 0
+
+
+class PairEncoder(nn.Module):
+    """Nodes -> Z^(0), [B, L, L, pair_width]; zero where a node is padding or has no atom."""
+
+    def __init__(self, pair_width: int) -> None:
+        super().__init__()
+        self.aa_pair_embed = nn.Embedding(N_RESIDUE_TYPES**2, pair_width)
+        self.relpos_embed = nn.Embedding(2 * MAX_OFFSET + 1, pair_width)
+        self.aapair_to_distcoef = nn.Embedding(N_RESIDUE_TYPES**2, BACKBONE_ATOMS**2)
+        nn.init.zeros_(self.aapair_to_distcoef.weight)
+        self.distance_embed = nn.Sequential(
+            nn.Linear(BACKBONE_ATOMS**2, pair_width), nn.ReLU(), nn.Linear(pair_width, pair_width), nn.ReLU()
+        )
+        self.out_mlp = nn.Sequential(
+            nn.Linear(3 * pair_width + ANGLE_WIDTH, pair_width),
+            nn.ReLU(),
+            nn.Linear(pair_width, pair_width),
+            nn.ReLU(),
+            nn.Linear(pair_width, pair_width),
+        )
+
+    def forward(self, nodes: Nodes) -> Tensor:
+        """The pair embedding before the first block."""
+        types = nodes.residue_type
+        pair_type = types[:, :, None] * N_RESIDUE_TYPES + types[:, None, :]  # [B, L, L]
+        offset, same_chain = relative_positions(nodes)
+        squared_nm, both_atoms = squared_distances_nm(nodes)
+        coefficient = F.embedding(pair_type, F.softplus(self.aapair_to_distcoef.weight))  # [B, L, L, 16]
+        nearness = torch.exp(-coefficient * squared_nm) * both_atoms
+        angle, has_angle = dihedrals(nodes)
+        features = [
+            self.aa_pair_embed(pair_type),
+            self.relpos_embed(offset) * same_chain.unsqueeze(-1),
+            self.distance_embed(nearness),
+            encode_angles(angle) * has_angle.unsqueeze(-1),
+        ]
+        has_atom = nodes.atom_mask.any(-1) & nodes.valid
+        pair_mask = has_atom[:, :, None] & has_atom[:, None, :]
+        return self.out_mlp(torch.cat(features, dim=-1)) * pair_mask.unsqueeze(-1)
+
+
+def relative_positions(nodes: Nodes) -> tuple[Tensor, Tensor]:
+    """Distance along the chain, clipped to +-32 and shifted to 0..64 [B, L, L], and whether there is one.
+
+    It exists between residues of one chain; special nodes stand in no chain.
+    """
+    index, chain = nodes.polymer_index, nodes.chain
+    offset = (index[:, :, None] - index[:, None, :]).clamp(-MAX_OFFSET, MAX_OFFSET) + MAX_OFFSET
+    residue = nodes.is_residue
+    same = (chain[:, :, None] == chain[:, None, :]) & residue[:, :, None] & residue[:, None, :]
+    return offset, same
+
+
+def squared_distances_nm(nodes: Nodes) -> tuple[Tensor, Tensor]:
+    """Squared distances in nm^2 of the 4 x 4 backbone atom pairs, [B, L, L, 16], and whether both atoms are there."""
+    b, length = nodes.residue_type.shape
+    xyz = nodes.xyz_angstrom / ANGSTROM_PER_NM
+    difference = xyz[:, :, None, :, None, :] - xyz[:, None, :, None, :, :]  # [B, L, L, 4, 4, 3]
+    squared = difference.square().sum(-1).view(b, length, length, BACKBONE_ATOMS**2)
+    mask = nodes.atom_mask
+    both = mask[:, :, None, :, None] & mask[:, None, :, None, :]
+    return squared, both.view(b, length, length, BACKBONE_ATOMS**2)
+
+
+def dihedrals(nodes: Nodes) -> tuple[Tensor, Tensor]:
+    """Two dihedral angles per node pair, in radians [B, L, L, 2], and whether they exist.
+
+    phi_ij turns about N_j-CA_j (atoms C_i, N_j, CA_j, C_j), psi_ij about CA_i-C_i (N_i, CA_i, C_i, N_j);
+    nucleotides use P, C4', C1' in the places of N, CA, C. Special nodes are points and have none, nor has a
+    residue that lacks one of the three atoms. A node with itself has the angles zero: its four atoms are not distinct.
+    """
+    n, ca, c = nodes.xyz_angstrom[:, :, 0], nodes.xyz_angstrom[:, :, 1], nodes.xyz_angstrom[:, :, 2]
+    phi = dihedral(c[:, :, None], n[:, None], ca[:, None], c[:, None])
+    psi = dihedral(n[:, :, None], ca[:, :, None], c[:, :, None], n[:, None])
+    complete = nodes.atom_mask[..., :3].all(-1) & nodes.is_residue
+    exists = complete[:, :, None] & complete[:, None, :]
+    diagonal = torch.eye(exists.shape[1], dtype=torch.bool, device=exists.device)
+    angle = torch.stack((phi, psi), dim=-1).masked_fill(diagonal[None, :, :, None], 0.0)
+    return angle, exists
+
+
+def dihedral(p0: Tensor, p1: Tensor, p2: Tensor, p3: Tensor) -> Tensor:
+    """The torsion of p0-p1-p2-p3 (points [..., 3]) in radians, in (-pi, pi]; zero where three lie on a line."""
+    b0, b1, b2 = torch.broadcast_tensors(p1 - p0, p2 - p1, p3 - p2)
+    normal0, normal1 = torch.linalg.cross(b0, b1), torch.linalg.cross(b1, b2)
+    sine = (b0 * normal1).sum(-1) * torch.linalg.vector_norm(b1, dim=-1)
+    cosine = (normal0 * normal1).sum(-1)
+    return torch.atan2(sine, cosine)
+
+
+def encode_angles(angle: Tensor) -> Tensor:
+    """[..., 2] radians -> [..., 26]: per angle itself, then its sines and cosines at six frequencies."""
+    frequency = torch.tensor(ANGLE_FREQUENCIES, device=angle.device, dtype=angle.dtype)
+    turned = angle.unsqueeze(-1) * frequency
+    code = torch.cat((angle.unsqueeze(-1), turned.sin(), turned.cos()), dim=-1)
+    return code.flatten(-2)

@@ -1,0 +1,299 @@
+"""The checks of the audit: each is one small function from a run to its findings.
+
+A check returns what is wrong, subject by subject, or one finding that says what was found in order.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import yaml
+
+from copra.decisions import check_conservation
+from copra.evaluate.metrics import find_problem, read_truth
+from copra.files import sha256_of_file, sha256_of_text
+from copra.pra310.calibrate import calibrate_labels
+from copra.provenance.results import Run, some
+from copra.structure.store import read_interfaces
+from copra.tables import read_table
+from copra.units import HIGHEST_TEMPERATURE_K, LOWEST_TEMPERATURE_K, STANDARD_TEMPERATURE_K, dg_from_kd
+
+DG_TOLERANCE_KCAL_MOL = 0.01
+LOWEST_DG_KCAL_MOL, HIGHEST_DG_KCAL_MOL = -20.0, 0.0  # the tightest known complexes are near -20; 0 is no binding
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What a check found on one subject; `verdict` is pass, fail or note (a difference that is no fault)."""
+
+    subject: str
+    verdict: str
+    detail: str
+
+
+def judged(problems: Mapping[str, str], in_order: str) -> list[Finding]:
+    """A failed finding per problem (subject -> detail), or one passed finding."""
+    if problems:
+        return [Finding(subject, "fail", detail) for subject, detail in sorted(problems.items())]
+    return [Finding("all", "pass", in_order)]
+
+
+def source_bytes(run: Run) -> list[Finding]:
+    """Every file of a source has the bytes that its receipt states."""
+    problems, notes, count = {}, [], 0
+    for receipt in run.receipts():
+        file: Path = receipt["file"]
+        name = f"{receipt.get('source')}/{file.name}"
+        if receipt.get("status") == "missing":
+            notes.append(Finding(name, "note", f"this source is missing: {receipt.get('detail') or 'no reason given'}"))
+            continue
+        count += 1
+        found = sha256_of_file(file) if file.is_file() else "no file"
+        if found != receipt.get("sha256"):
+            problems[name] = f"receipt: sha256 {receipt.get('sha256')}; found {found}"
+    if not count and not notes:
+        problems["receipts"] = f"no receipt below {run.raw.name}/sources"
+    return judged(problems, f"{count} files have the bytes of their receipts") + notes
+
+
+def measurements_of_files(run: Run) -> list[Finding]:
+    """Every measurement names a file of its source by the sha256 of its receipt."""
+    known = {(str(r.get("source")), str(r.get("sha256"))) for r in run.receipts()}
+    table = run.table("measurements")
+    stated = Counter(zip(table["source"], table["file_sha256"], strict=True))
+    problems = {
+        f"{source} {sha256[:16]}": f"{count} measurements of a file that no receipt names"
+        for (source, sha256), count in stated.items()
+        if (source, sha256) not in known
+    }
+    return judged(problems, f"{len(table)} measurements of {len(stated)} files")
+
+
+def rows_conserved(run: Run) -> list[Finding]:
+    """No source row is both understood and rejected, and none is rejected twice."""
+    problems = {}
+    measured, rejects = run.table("measurements"), run.table("rejects")
+    for source in sorted(set(measured["source"]) | set(rejects["source"])):
+        refused = rejects.loc[rejects["source"] == source, "source_row"]
+        understood = set(measured.loc[measured["source"] == source, "source_row"])
+        both = understood & set(refused)
+        if both:
+            problems[source] = f"rows both understood and rejected: {some(both)}"
+        elif refused.duplicated().any():
+            problems[source] = f"rows rejected twice: {some(refused[refused.duplicated()])}"
+    return judged(problems, f"{len(measured)} measurements, {len(rejects)} rejected rows, no row in both")
+
+
+def measurements_conserved(run: Run) -> list[Finding]:
+    """Every measurement ends in exactly one verdict, and every candidate in a label or a flag."""
+    measured, decisions = run.table("measurements"), run.table("decisions")
+    wrong = [line.rpartition(": ") for line in check_conservation(measured, decisions)]
+    problems = {measurement: detail for measurement, _, detail in wrong}
+    lost = set(run.table("candidates")["candidate_id"]) - set(run.table("labels")["candidate_id"])
+    unexplained = lost - set(decisions.loc[decisions["verdict"] == "flag", "subject"])
+    problems |= dict.fromkeys(unexplained, "candidate without label and without a decision that says why")
+    refused = set(run.table("labels")["candidate_id"]) - set(run.table("records")["record_id"])
+    unexplained = refused - set(decisions.loc[decisions["verdict"] == "drop", "subject"])
+    problems |= dict.fromkeys(unexplained, "label that is no record, without a decision that says why")
+    return judged(problems, f"{len(measured)} measurements, {len(decisions)} decisions")
+
+
+def dg_recomputed(run: Run) -> list[Finding]:
+    """dG of every record is R T ln Kd at its own temperature and at 298.15 K, within 0.01 kcal/mol."""
+    problems = {}
+    records = run.table("records")
+    columns = ["record_id", "kd_molar", "temperature_k", "dg_kcal_mol", "dg_298k_kcal_mol"]
+    for name, kd, kelvin, own, standard in records[columns].itertuples(index=False):
+        if not (kd > 0 and kelvin > 0):
+            problems[name] = f"Kd {kd} M at {kelvin} K has no dG"
+            continue
+        for stated, at in ((own, kelvin), (standard, STANDARD_TEMPERATURE_K)):
+            expected = dg_from_kd(kd, at)
+            if not abs(expected - stated) <= DG_TOLERANCE_KCAL_MOL:
+                problems[name] = f"dG {stated:.3f}, but Kd {kd:.4g} M at {at:g} K gives {expected:.3f} kcal/mol"
+    return judged(problems, f"{len(records)} records within {DG_TOLERANCE_KCAL_MOL} kcal/mol")
+
+
+def labels_rederived(run: Run) -> list[Finding]:
+    """Deciding the labels again gives the labels, and every record carries its label."""
+    labels, records = run.table("labels"), run.table("records")
+    with tempfile.TemporaryDirectory(prefix="copra-audit-") as folder:
+        again, decisions, funnel = (Path(folder, name) for name in ("labels", "decisions", "funnel"))
+        calibrate_labels(
+            run.results / "pra310/merge/candidates.parquet", measurements=run.files("measurements"),
+            settings=run.config.pra310, corrections=run.curation / "corrections.yaml",
+            labels=again, decisions=decisions, funnel=funnel,
+        )  # fmt: skip
+        problems = _different(labels, read_table(again, "labels"), "candidate_id", "deciding the labels again")
+    shared = labels.rename(columns={"candidate_id": "record_id"})
+    of_records = shared[shared["record_id"].isin(records["record_id"])]
+    columns = [str(column) for column in shared.columns]
+    problems |= _different(records[columns], of_records, "record_id", "the table of labels")
+    return judged(problems, f"{len(labels)} labels decided again, {len(records)} records carry theirs")
+
+
+def _different(found: pd.DataFrame, expected: pd.DataFrame, key: str, origin: str) -> dict[str, str]:
+    left, right = found.set_index(key), expected.set_index(key)
+    lone = left.index.symmetric_difference(right.index)
+    problems = dict.fromkeys(lone, f"not what {origin} gives: only one side has it")
+    common = left.index.intersection(right.index)
+    for column in left.columns:
+        a, b = left.loc[common, column], right.loc[common, column]
+        if pd.api.types.is_float_dtype(a.dtype):
+            unlike = ~np.isclose(a.astype(float), b.astype(float), rtol=1e-9, atol=1e-12, equal_nan=True)
+        else:
+            unlike = (a != b).to_numpy(dtype=bool)
+        for name in common[unlike]:
+            problems[str(name)] = f"{column} is {a[name]!r}; {origin} gives {b[name]!r}"
+    return problems
+
+
+def split_whole(run: Run) -> list[Finding]:
+    """Every record has one fold, no cluster of records and no protein cluster stands in two, no fold is empty."""
+    folds, records, clusters = run.table("folds"), run.table("records"), run.table("clusters")
+    problems = {}
+    for name in set(records["record_id"]) ^ set(folds["record_id"]):
+        problems[name] = "record without a fold" if name in set(records["record_id"]) else "fold of no record"
+    for cluster, part in folds.groupby("cluster")["fold"]:
+        if part.nunique() > 1:
+            problems[f"cluster {cluster}"] = f"in the folds {sorted(set(part))}"
+    joined = clusters.merge(folds[["record_id", "fold"]], on="record_id")
+    joined["protein_cluster"] = joined["protein_clusters"].str.split(",")
+    for cluster, part in joined.explode("protein_cluster").groupby("protein_cluster")["fold"]:
+        if part.nunique() > 1:
+            problems[f"protein cluster {cluster}"] = f"in the folds {sorted(set(part))}"
+    empty = set(range(run.config.split.folds)) ^ set(folds["fold"])
+    if empty:
+        problems["folds"] = f"expected the folds 0 to {run.config.split.folds - 1}, empty or unknown: {sorted(empty)}"
+    return judged(problems, f"{len(folds)} records, {folds['cluster'].nunique()} clusters, none in two folds")
+
+
+def sequences_match(run: Run) -> list[Finding]:
+    """The chains of every record are chains of its structure with the same sequences, and their sha256 is right."""
+    problems = {}
+    chains = run.table("chains")
+    known = dict(zip(zip(chains["pdb_id"], chains["chain"], strict=True), chains["sequence"], strict=True))
+    records = run.table("records")
+    for record in records.to_dict("records"):
+        for side in ("protein", "rna"):
+            names, sequences, keys = (
+                str(record[f"{side}_{column}"]).split(",") for column in ("chains", "sequences", "sha256")
+            )
+            problem = _chain_problem(record["pdb_id"], names, sequences, keys, known)
+            if problem:
+                problems[record["record_id"]] = problem
+    return judged(problems, f"the chains of {len(records)} records are in their structures")
+
+
+def _chain_problem(pdb_id: str, names: list[str], sequences: list[str], keys: list[str], known: dict[Any, str]) -> str:
+    if not len(names) == len(sequences) == len(keys):
+        return f"{len(names)} chains, {len(sequences)} sequences and {len(keys)} sha256"
+    for name, sequence, key in zip(names, sequences, keys, strict=True):
+        if known.get((pdb_id, name)) is None:
+            return f"the structure has no chain {name}"
+        if known[pdb_id, name] != sequence:
+            return f"the sequence of chain {name} is not that of the structure"
+        if sha256_of_text(sequence) != key:
+            return f"the sha256 of chain {name} is not that of its sequence"
+    return ""
+
+
+def chains_touch(run: Run) -> list[Finding]:
+    """A protein chain and an RNA chain of every record touch."""
+    contacts = run.table("contacts")
+    touching = set(contacts[["pdb_id", "protein_chain", "rna_chain"]].itertuples(index=False, name=None))
+    records = run.table("records")
+    problems = {
+        record["record_id"]: "none of its protein chains touches one of its RNA chains"
+        for record in records.to_dict("records")
+        if not any(
+            (record["pdb_id"], a, b) in touching
+            for a in record["protein_chains"].split(",")
+            for b in record["rna_chains"].split(",")
+        )
+    }
+    return judged(problems, f"the chains of {len(records)} records touch")
+
+
+def interfaces_present(run: Run) -> list[Finding]:
+    """Every record has the arrays of its interface, with nodes of both molecules and the sequences of the record."""
+    records = run.table("records")
+    interfaces = read_interfaces(sorted(run.results.glob("interfaces/pra310/*.h5")), list(records["record_id"]))
+    problems = {}
+    for record in records.to_dict("records"):
+        interface = interfaces[record["record_id"]]
+        keys = f"{record['protein_sha256']},{record['rna_sha256']}".split(",")
+        if list(interface.chain_sequence_sha256) != keys:
+            problems[record["record_id"]] = "the sequences of the interface's chains are not those of the record"
+        elif set(interface.molecule.tolist()) != {0, 1}:
+            problems[record["record_id"]] = "the interface lacks the nodes of one molecule"
+    return judged(problems, f"interfaces of {len(records)} records")
+
+
+def predictions_cover(run: Run) -> list[Finding]:
+    """Every experiment of the results table predicts every record exactly once per seed, in the record's fold."""
+    truth = read_truth(run.results / "pra310/select/records.parquet", run.results / "split/folds.parquet")
+    said = run.table("predictions")
+    problems = {}
+    for name in run.config.evaluate.table1:
+        problem = find_problem(said[said["experiment"] == name], truth, run.config.evaluate)
+        if problem:
+            problems[name] = problem
+    return judged(problems, f"{len(said)} predictions of {len(run.config.evaluate.table1)} experiments")
+
+
+def plausible(run: Run) -> list[Finding]:
+    """dG lies between -20 and 0 kcal/mol and the temperature where water is liquid."""
+    problems = {}
+    records = run.table("records")
+    for name, dg, kelvin in records[["record_id", "dg_kcal_mol", "temperature_k"]].itertuples(index=False):
+        if not LOWEST_DG_KCAL_MOL <= dg <= HIGHEST_DG_KCAL_MOL:
+            problems[name] = f"dG {dg:.2f} kcal/mol is outside {LOWEST_DG_KCAL_MOL:g} to {HIGHEST_DG_KCAL_MOL:g}"
+        elif not LOWEST_TEMPERATURE_K <= kelvin <= HIGHEST_TEMPERATURE_K:
+            problems[name] = f"{kelvin:g} K is outside {LOWEST_TEMPERATURE_K:g} to {HIGHEST_TEMPERATURE_K:g} K"
+    return judged(problems, f"{len(records)} records")
+
+
+def counts_as_expected(run: Run) -> list[Finding]:
+    """The counts of this run beside those of resources/curation/expected_counts.yaml; a difference is a note."""
+    path = run.curation / "expected_counts.yaml"
+    if not path.is_file():
+        return [Finding(path.name, "note", "no expected counts to compare with")]
+    found = counts(run)
+    findings = []
+    for entry in yaml.safe_load(path.read_text())["expected_counts"]:
+        name, number = entry["name"], entry["count"]
+        here = found.get(name, "no such count")
+        text = f"found {here}, expected {number}: {entry['what']} ({entry['where']})"
+        findings.append(Finding(name, "pass" if here == number else "note", text))
+    return findings
+
+
+def counts(run: Run) -> dict[str, int]:
+    """The counts of this run that expected_counts.yaml may name."""
+    records, pri30k, pairs, mutations = (run.table(name) for name in ("records", "pri30k", "pairs", "mutations"))
+    blind = mutations[mutations["source"] == "mcsm_blind"]
+    return {
+        "biolip2_complexes": int(pairs["pdb_id"].nunique()),
+        "biolip2_pairs": len(pairs),
+        "pri30k_pairs": len(pri30k),
+        "pri30k_entries": int(pri30k["pdb_id"].nunique()),
+        "affinity_complexes": len(run.table("labels")),
+        "pra310_records": len(records),
+        "pra201_records": int(records["in_pra201"].sum()),
+        "mcsm_blind_mutations": len(blind),
+        "mcsm_blind_complexes": int(blind["pdb_id"].nunique()),
+    }
+
+
+CHECKS: tuple[Callable[[Run], list[Finding]], ...] = (
+    source_bytes, measurements_of_files, rows_conserved, measurements_conserved, dg_recomputed, labels_rederived,
+    sequences_match, chains_touch, interfaces_present, split_whole, predictions_cover, plausible, counts_as_expected,
+)  # fmt: skip

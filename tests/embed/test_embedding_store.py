@@ -1,0 +1,149 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pandas as pd
+import pytest
+
+from copra.config import Embed, Esm2, Rinalmo
+from copra.embed.language_models import load_language_model
+from copra.embed.store import embed_sequences, list_sequences, read_description, read_embeddings, token_batches
+from copra.errors import InputError
+from copra.files import sha256_of_text
+from copra.tables import TABLES, empty_table, read_table, write_table
+
+ESM = Esm2(family="esm2", layers=2, width=32, heads=4, weights="random:3")
+RNA = Rinalmo(family="rinalmo", layers=2, width=16, heads=2, weights="random:3")
+SETTINGS = Embed(shards=2, max_tokens_per_batch=40, dtype="float32")
+PROTEINS = ["MKTAYIAKQR", "MK", "GXGSSVLIMWPKRDEHC", "AAAA", "MKTAYIAKQRQISFVKSHFSRQLEERLGLIEVQAPILSRVGDGTQDNLSGAEKAVQ"]
+RNAS = ["ACGU", "AAAA", "GGGAAACUUCGGUUUCC", "N"]
+
+
+def filled(name: str, rows: list[dict]) -> pd.DataFrame:
+    """Rows of a table with a neutral value in every column that a row does not name."""
+    neutral = {"string": "", "int": 0, "float": 1.0, "bool": False}
+    blank = {c.split()[0]: neutral[c.split()[1].rstrip("?")] for c in TABLES[name].columns}
+    frame = pd.DataFrame([{**blank, **row} for row in rows])
+    return frame if len(frame) else empty_table(name)
+
+
+def chain_table(path: Path) -> Path:
+    rows = [("protein", s) for s in PROTEINS] + [("rna", s) for s in RNAS] + [("rna", "ACGU"), ("dna", "ACGT")]
+    chains = [
+        {"pdb_id": f"x{i:03}", "chain": "A", "molecule_type": kind, "sequence": s, "sequence_sha256": sha256_of_text(s)}
+        for i, (kind, s) in enumerate(rows)
+    ]
+    write_table(filled("chains", chains), path, "chains")
+    return path
+
+
+def sequence_table(folder: Path, shards: int) -> Path:
+    sha = sha256_of_text
+    records = [
+        {"record_id": "a", "protein_sha256": f"{sha(PROTEINS[0])},{sha(PROTEINS[4])}", "rna_sha256": sha(RNAS[0])},
+        {"record_id": "b", "protein_sha256": sha(PROTEINS[3]), "rna_sha256": f"{sha(RNAS[1])},{sha(RNAS[3])}"},
+    ]
+    pairs = [{"pair_id": "p", "protein_sha256": sha(PROTEINS[2]), "rna_sha256": sha(RNAS[2])}]
+    write_table(filled("records", records), folder / "records.parquet", "records")
+    write_table(filled("pri30k", pairs), folder / "pri30k.parquet", "pri30k")
+    list_sequences(
+        chain_table(folder / "chains.parquet"),
+        records=folder / "records.parquet",
+        pri30k=folder / "pri30k.parquet",
+        shards=shards,
+        out=folder / "sequences.parquet",
+    )
+    return folder / "sequences.parquet"
+
+
+def test_list_covers_records_and_pairs_and_nothing_else(tmp_path: Path) -> None:
+    table = read_table(sequence_table(tmp_path, 2), "sequences")
+    protein = set(table.loc[table["molecule_type"] == "protein", "sequence"])
+    rna = set(table.loc[table["molecule_type"] == "rna", "sequence"])
+    assert protein == set(PROTEINS) - {"MK"}
+    assert rna == set(RNAS)  # AAAA is a peptide and an RNA at once: two rows
+    assert (table["n_residues"] == table["sequence"].str.len()).all()
+    assert set(table["shard"]) <= {0, 1}
+
+
+def test_a_sequence_of_no_chain_is_refused(tmp_path: Path) -> None:
+    sequence_table(tmp_path, 2)
+    stranger = [{"pair_id": "9xyz:A:B", "protein_sha256": sha256_of_text("WWW"), "rna_sha256": sha256_of_text("ACGU")}]
+    write_table(filled("pri30k", stranger), tmp_path / "pri30k.parquet", "pri30k")
+    with pytest.raises(InputError, match=r"9xyz:A:B: protein sequence"):
+        list_sequences(
+            tmp_path / "chains.parquet",
+            records=tmp_path / "records.parquet",
+            pri30k=tmp_path / "pri30k.parquet",
+            shards=2,
+            out=tmp_path / "out.parquet",
+        )
+
+
+@pytest.mark.parametrize(("model", "texts"), [(ESM, PROTEINS), (RNA, RNAS)])
+def test_store_gives_what_the_model_gives_one_by_one(tmp_path: Path, model, texts: list[str]) -> None:
+    sequences = sequence_table(tmp_path, 2)
+    paths = [tmp_path / f"{shard}.h5" for shard in range(2)]
+    for shard, path in enumerate(paths):
+        embed_sequences(sequences, shard=shard, name="tiny", model=model, settings=SETTINGS, out=path)
+    texts = [t for t in texts if t != "MK"]
+    found = read_embeddings(paths, [sha256_of_text(t) for t in texts])
+    loaded = load_language_model(model, None)
+    for text in texts:
+        alone = loaded.embed([text])[0]
+        assert found[sha256_of_text(text)].shape == (len(text), model.width)
+        np.testing.assert_allclose(found[sha256_of_text(text)], alone, atol=1e-5)
+    assert read_description(paths)["weights"] == "random:3"
+    with pytest.raises(InputError, match="first"):
+        read_embeddings(paths, [sha256_of_text("MK")])
+
+
+def test_same_input_gives_the_same_bytes(tmp_path: Path) -> None:
+    sequences = sequence_table(tmp_path, 1)
+    shuffled = pd.read_parquet(sequences).sample(frac=1, random_state=1)
+    write_table(shuffled, tmp_path / "shuffled.parquet", "sequences")
+    half = SETTINGS.model_copy(update={"dtype": "float16"})
+    for name, table in (("a", sequences), ("b", tmp_path / "shuffled.parquet")):
+        embed_sequences(table, shard=0, name="tiny", model=ESM, settings=half, out=tmp_path / f"{name}.h5")
+    assert (tmp_path / "a.h5").read_bytes() == (tmp_path / "b.h5").read_bytes()
+    with h5py.File(tmp_path / "a.h5") as file:
+        assert file["embedding"].dtype == np.float16
+        assert file["embedding"].chunks is None
+
+
+def test_an_empty_shard_is_a_valid_file(tmp_path: Path) -> None:
+    write_table(empty_table("sequences"), tmp_path / "none.parquet", "sequences")
+    out = tmp_path / "0.h5"
+    embed_sequences(tmp_path / "none.parquet", shard=0, name="tiny", model=RNA, settings=SETTINGS, out=out)
+    assert read_embeddings([out], []) == {}
+    assert read_description([out])["width"] == 16
+
+
+def test_files_of_two_models_do_not_mix(tmp_path: Path) -> None:
+    sequences = sequence_table(tmp_path, 1)
+    other = RNA.model_copy(update={"weights": "random:4"})
+    for name, model in (("a", RNA), ("b", other)):
+        embed_sequences(sequences, shard=0, name="tiny", model=model, settings=SETTINGS, out=tmp_path / f"{name}.h5")
+    with pytest.raises(InputError, match="random:4"):
+        read_description([tmp_path / "a.h5", tmp_path / "b.h5"])
+
+
+def test_an_incomplete_file_is_refused(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "half.h5", "w") as file:
+        file.attrs["language_model"] = "tiny"
+    with pytest.raises(InputError, match="not a complete file"):
+        read_embeddings([tmp_path / "half.h5"], [])
+    (tmp_path / "text.h5").write_text("no")
+    with pytest.raises(InputError, match="not a readable HDF5"):
+        read_embeddings([tmp_path / "text.h5"], [])
+
+
+def test_batches_keep_the_token_budget_and_lose_nothing() -> None:
+    texts = {f"k{i}": "A" * (1 + i * 7 % 50) for i in range(60)}
+    batches = token_batches(texts, 100)
+    assert sorted(key for batch in batches for key in batch) == sorted(texts)
+    for batch in batches:
+        assert len(batch) * max(len(texts[key]) + 2 for key in batch) <= 100
+    assert len(batches) < 30

@@ -1,0 +1,220 @@
+"""A small, complete and consistent results folder, written through copra.tables; the faults of the tests start here."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import yaml
+
+from copra.config import load_config
+from copra.files import sha256_of_file, sha256_of_text
+from copra.pra310.calibrate import calibrate_labels
+from copra.pra310.curation import LITERATURE_COLUMNS
+from copra.structure.interface import NODE_ARRAYS, Interface
+from copra.structure.store import write_interfaces
+from copra.tables import TABLES, read_table, write_table
+
+ROOT = Path(__file__).resolve().parents[2]
+R_KCAL = 1.98720425864083e-3
+EXPERIMENTS = {
+    "train_mean": "no language model", "forest": "no language model",
+    "coformer": "esm2_random random:0; rinalmo_random random:0",
+}  # fmt: skip
+RECEIPT = {"version": "1", "url": "file:demo"}
+
+
+def fill(name: str, **values: Any) -> dict[str, Any]:
+    """A row of table `name`: the values given, and a neutral one in every other column."""
+    neutral: dict[str, Any] = {"string": "", "int": 0, "float": 0.0, "bool": False}
+    row = {}
+    for column in TABLES[name].columns:
+        key, kind = column.split()
+        row[key] = values.pop(key, None if kind.endswith("?") else neutral[kind])
+    assert not values, values
+    return row
+
+
+def put(path: Path, name: str, rows: list[dict[str, Any]]) -> None:
+    """Write rows as the table `name`."""
+    write_table(pd.DataFrame(rows, columns=TABLES[name].schema().names), path, name)
+
+
+def protein(number: int) -> str:
+    """A protein sequence of its own, unlike the others."""
+    generator = np.random.default_rng([7, number])
+    return "".join(generator.choice(list("ARNDCQEGHILKMFPSTWYV"), 60))
+
+
+def write_results(folder: Path, *, n: int = 20, folds: int = 5) -> Path:
+    """Write a whole run of `n` records into `folder`; returns the path of run.json."""
+    results, raw = folder / "results", folder / "raw"
+    (raw / "sources" / "prbabv2").mkdir(parents=True)
+    cells = raw / "sources" / "prbabv2" / "prbabv2.csv"
+    generator = np.random.default_rng(3)
+    dg = np.round(generator.uniform(-13, -6, n), 3)
+    kd = np.exp(dg / (R_KCAL * 298.15))
+    ids = [f"1a{i:02d}" for i in range(n)]
+    cells.write_text("pdb,kd_molar\n" + "".join(f"{p},{k!r}\n" for p, k in zip(ids, kd.tolist(), strict=True)))
+    sha = sha256_of_file(cells)
+    receipt = {"source": "prbabv2", "sha256": sha, "bytes": cells.stat().st_size, "status": "fetched", "detail": ""}
+    cells.with_name("prbabv2.csv.receipt.json").write_text(json.dumps(RECEIPT | receipt))
+    missing = {"source": "prdbv3", "sha256": "", "bytes": 0, "status": "missing", "detail": "no mirror answered"}
+    (raw / "sources" / "prdbv3").mkdir()
+    (raw / "sources" / "prdbv3" / "prdbv3.csv.receipt.json").write_text(json.dumps(RECEIPT | missing))
+    _parsed(results, ids, kd, sha)
+    _structures(results, ids)
+    curation = folder / "curation"
+    curation.mkdir()
+    (curation / "corrections.yaml").write_text("corrections: []\n")
+    (curation / "literature.tsv").write_text("\t".join(LITERATURE_COLUMNS) + "\n")
+    expected = (ROOT / "resources/curation/expected_counts.yaml").read_bytes()
+    (curation / "expected_counts.yaml").write_bytes(expected)
+    dg = _labels(folder, ids)
+    fold = np.arange(n) % folds
+    rows = [{"record_id": f"{p}:A:B", "cluster": f"{p}:A:B", "fold": int(f)} for p, f in zip(ids, fold, strict=True)]
+    put(results / "split/folds.parquet", "folds", rows)
+    clusters = [
+        {"record_id": r["record_id"], "cluster": r["cluster"], "protein_clusters": f"p{r['record_id']}"} for r in rows
+    ]
+    put(results / "split/clusters.parquet", "clusters", clusters)
+    _predictions(results, ids, dg, fold, generator)
+    return _run(folder, results, raw, folds)
+
+
+def _parsed(results: Path, ids: list[str], kd: np.ndarray, sha: str) -> None:
+    rows = []
+    for i, (pdb_id, value) in enumerate(zip(ids, kd.tolist(), strict=True)):
+        values = {
+            "measurement_id": f"prbabv2:{i + 2}", "source": "prbabv2", "source_row": str(i + 2), "file_sha256": sha,
+            "raw_text": f"{pdb_id},{value!r}", "pdb_id": pdb_id, "protein_chains": "A", "rna_chains": "B",
+            "quantity": "Kd", "relation": "=", "value": value, "unit": "M", "temperature_k": None if i % 2 else 298.15,
+        }  # fmt: skip
+        rows.append(fill("measurements", **values))
+    rows.append(
+        fill("measurements", measurement_id="prbabv2:99", source="prbabv2", source_row="99", quantity="Kd",
+             relation="=", value=1e-9, unit="M", mutation="K3A", pdb_id="9zzz", file_sha256=sha, raw_text="9zzz,<1 nM")
+    )  # fmt: skip
+    put(results / "parsed/prbabv2/measurements.parquet", "measurements", rows)
+    reject = fill("rejects", source="prbabv2", source_row="100", raw_text="<b>hostile</b>", reason="no_value")
+    put(results / "parsed/prbabv2/rejects.parquet", "rejects", [reject])
+
+
+def _structures(results: Path, ids: list[str]) -> None:
+    entries, chains, contacts = [], [], []
+    for i, pdb_id in enumerate(ids):
+        entries.append(
+            fill(
+                "entries",
+                pdb_id=pdb_id,
+                status="read",
+                method="X-RAY DIFFRACTION",
+                resolution_angstrom=1.5 + i / 10,
+                n_residues=66,
+            )
+        )
+        for chain, kind, sequence in (("A", "protein", protein(i)), ("B", "RNA", "ACGUAC")):
+            key = sha256_of_text(sequence)
+            values = {"molecule_type": kind, "sequence": sequence, "sequence_sha256": key, "n_residues": len(sequence)}
+            chains.append(fill("chains", pdb_id=pdb_id, chain=chain, **values))
+        near = {"protein_chain": "A", "rna_chain": "B", "n_residue_contacts": 5, "min_distance_angstrom": 2.8}
+        contacts.append(fill("contacts", pdb_id=pdb_id, **near))
+    entries.append(
+        fill("entries", pdb_id="9bad", status="quarantined", reason="unreadable", detail="<script>x</script>")
+    )
+    for name, rows in (("entries", entries), ("chains", chains), ("contacts", contacts)):
+        put(results / f"structures/{name}.parquet", name, rows)
+    write_interfaces([interface(i, pdb_id) for i, pdb_id in enumerate(ids)], results / "interfaces/pra310/0.h5")
+
+
+def interface(number: int, pdb_id: str) -> Interface:
+    """A tiny interface of one residue and one nucleotide."""
+    arrays = {name: np.zeros((2, *shape), dtype=kind) for name, (kind, shape) in NODE_ARRAYS.items()}
+    arrays |= {"molecule": np.array([0, 1], dtype="u1"), "chain": np.array([0, 1], dtype="i2")}
+    keys = (sha256_of_text(protein(number)), sha256_of_text("ACGUAC"))
+    centres = np.zeros((3, 3), dtype="f4")
+    return Interface(f"{pdb_id}:A:B", ("A", "B"), keys, centres_angstrom=centres, **arrays)
+
+
+def _labels(folder: Path, ids: list[str]) -> np.ndarray:
+    """Candidates, labels (by the real calibration) and records; returns dG of each id."""
+    results = folder / "results"
+    candidates = []
+    for i, pdb_id in enumerate(ids):
+        name = {"pdb_id": pdb_id, "protein_chains": "A", "rna_chains": "B", "measurement_ids": f"prbabv2:{i + 2}"}
+        candidates.append(fill("candidates", candidate_id=f"{pdb_id}:A:B", n_measurements=1, **name))
+    merge, calibrate, select = (results / "pra310" / step for step in ("merge", "calibrate", "select"))
+    put(merge / "candidates.parquet", "candidates", candidates)
+    drop = {"step": "merge", "subject": "prbabv2:99", "rule": "mutant_construct", "verdict": "drop"}
+    put(merge / "decisions.parquet", "decisions", [fill("decisions", note="<i>9zzz</i>", **drop)])
+    calibrate_labels(
+        merge / "candidates.parquet", measurements=[results / "parsed/prbabv2/measurements.parquet"],
+        settings=load_config(ROOT / "config.yaml").pra310, corrections=folder / "curation/corrections.yaml",
+        labels=calibrate / "labels.parquet", decisions=calibrate / "decisions.parquet",
+        funnel=calibrate / "funnel.parquet",
+    )  # fmt: skip
+    labels = read_table(calibrate / "labels.parquet", "labels")
+    records = []
+    for i, label in enumerate(labels.to_dict("records")):
+        values = {
+            "protein_sequences": protein(i), "rna_sequences": "ACGUAC", "protein_sha256": sha256_of_text(protein(i)),
+            "rna_sha256": sha256_of_text("ACGUAC"), "n_protein_chains": 1, "n_rna_chains": 1,
+            "n_protein_residues": 60, "n_rna_nucleotides": 6, "in_pra201": i % 3 != 0,
+        }  # fmt: skip
+        records.append(fill("records", record_id=label.pop("candidate_id"), **label, **values))
+    put(select / "records.parquet", "records", records)
+    put(select / "decisions.parquet", "decisions", [])
+    n = len(ids)
+    steps = [(merge, 100, "mutant_construct", n + 1, n), (select, 300, "protein_length", n + 3, n)]
+    for path, order, reason, before, after in steps:
+        row = {"step": path.name, "reason": reason, "rows_in": before, "rows_out": after}
+        put(path / "funnel.parquet", "funnel", [fill("funnel", dataset="pra310", order=order, **row)])
+    return labels["dg_kcal_mol"].to_numpy()
+
+
+def _predictions(
+    results: Path, ids: list[str], dg: np.ndarray, fold: np.ndarray, generator: np.random.Generator
+) -> None:
+    for experiment, weights in EXPERIMENTS.items():
+        for seed in (1, 2):
+            guess = dg + generator.normal(0, 2 if experiment == "forest" else 1, len(ids))
+            for f in range(int(fold.max()) + 1):
+                here = fold == f
+                if experiment == "train_mean":
+                    guess[here] = dg[~here].mean()
+                rows = [
+                    fill("predictions", experiment=experiment, protocol="nested", seed=seed, fold=f,
+                         record_id=f"{ids[i]}:A:B", measured_dg_kcal_mol=float(dg[i]),
+                         predicted_dg_kcal_mol=float(guess[i]), weights=weights)
+                    for i in np.flatnonzero(here)
+                ]  # fmt: skip
+                put(results / f"train/{experiment}/seed_{seed}/fold_{f}/predictions.parquet", "predictions", rows)
+
+
+def _run(folder: Path, results: Path, raw: Path, folds: int) -> Path:
+    config = yaml.safe_load((ROOT / "config.yaml").read_text())
+    config["paths"] = {
+        "raw": str(raw),
+        "by_hand": "by_hand",
+        "results": str(results),
+        "curation": str(folder / "curation"),
+    }
+    config["split"]["folds"] = folds
+    config["experiments"] = {
+        name: {"model": "train_mean", "shuffle_labels": False} for name in EXPERIMENTS
+    }  # what they are does not matter here
+    config["evaluate"] |= {
+        "table1": list(EXPERIMENTS),
+        "seeds": [1, 2],
+        "bootstrap_samples": 200,
+        "noise_ceiling_pcc": 0.9,
+    }
+    path = results / "run.json"
+    versions = {"python": "3.11", "copra": "0.1.0"}
+    path.write_text(
+        json.dumps({"config": config, "git_commit": "abc123", "versions": versions, "command": "snakemake"})
+    )
+    return path

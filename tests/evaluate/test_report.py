@@ -1,0 +1,141 @@
+from __future__ import annotations
+
+import base64
+import html
+import json
+import re
+import time
+from html.parser import HTMLParser
+from pathlib import Path
+from types import ModuleType
+from xml.etree import ElementTree
+
+import pandas as pd
+import pytest
+
+from copra.evaluate import figures, metrics
+from copra.evaluate.report import report
+from copra.provenance.audit import audit
+from copra.provenance.results import load_run
+from copra.tables import empty_table, read_table, write_table
+
+
+def finish(folder: Path) -> Path:
+    """Metrics, audit and report of a sample run; returns the path of the page."""
+    results = folder / "results"
+    run = load_run(results, results / "run.json")
+    metrics.evaluate(
+        run.files("predictions"), records=run.files("records")[0], folds=run.files("folds")[0],
+        settings=run.config.evaluate, out=results / "evaluate/metrics.parquet",
+    )  # fmt: skip
+    audit(results, config=results / "run.json", findings=results / "audit/findings.parquet", page=folder / "audit.html")
+    report(results, config=results / "run.json", out=folder / "report.html")
+    return folder / "report.html"
+
+
+@pytest.fixture(scope="module")
+def page(sample: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("reported")
+    sample.write_results(folder)
+    return finish(folder)
+
+
+class Reader(HTMLParser):
+    """Collects the tags, the addresses and whether every tag is closed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.addresses: list[str] = []
+        self.scripts = 0
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.addresses += [value or "" for name, value in attrs if name in ("src", "href")]
+        self.scripts += tag == "script"
+        if tag not in ("meta", "img", "br"):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+def test_the_page_is_whole_and_needs_no_network(page: Path) -> None:
+    reader = Reader()
+    reader.feed(page.read_text())
+    assert reader.open == []
+    assert len([a for a in reader.addresses if a.startswith("data:image/svg+xml;base64,")]) == 6
+    assert all(a.startswith(("data:", "#")) for a in reader.addresses)
+    assert "@import" not in page.read_text()
+    assert "url(" not in page.read_text()
+
+
+def test_every_picture_is_an_svg_without_a_date(page: Path) -> None:
+    for text in re.findall(r"data:image/svg\+xml;base64,([A-Za-z0-9+/=]+)", page.read_text()):
+        svg = base64.b64decode(text)
+        assert ElementTree.fromstring(svg).tag.endswith("svg")
+        assert b"dc:date" not in svg
+
+
+def test_hostile_texts_are_escaped(page: Path) -> None:
+    reader = Reader()
+    reader.feed(page.read_text())
+    assert reader.scripts == 1  # our own
+    assert "&lt;script&gt;x&lt;/script&gt;" in page.read_text()
+
+
+def test_the_page_tells_what_a_reader_must_know(page: Path) -> None:
+    text = html.unescape(re.sub(r"<[^>]+>", " ", page.read_text()))
+    for words in (
+        "No pre-trained language model was used", "Missing sources: prdbv3", "mutant construct", "no_value", "9bad",
+        "random:0", "abc123", "one number per fold", "found 20, expected 310", "contact_cutoff_angstrom: 5.0",
+    ):  # fmt: skip
+        assert words in text or words.replace(" ", "_") in text, words
+
+
+def test_two_reports_of_one_run_are_equal(page: Path, tmp_path: Path) -> None:
+    results = page.parent / "results"
+    started = time.perf_counter()
+    report(results, config=results / "run.json", out=tmp_path / "again.html")
+    assert time.perf_counter() - started < 20
+    assert (tmp_path / "again.html").read_bytes() == page.read_bytes()
+
+
+def test_failed_and_audited_faults_stand_on_the_page(sample: ModuleType, tmp_path: Path) -> None:
+    sample.write_results(tmp_path)
+    (tmp_path / "results/train/forest/seed_1/fold_0/predictions.parquet").unlink()
+    text = finish(tmp_path).read_text()
+    assert "4 of 20 records not predicted: 1a00:A:B" in text
+    assert '<span class="tag failed">failed</span>' in text
+    assert "1 findings of the audit failed" in text
+
+
+def test_a_run_without_tables_has_a_report(sample: ModuleType, tmp_path: Path) -> None:
+    run = json.loads(sample.write_results(tmp_path).read_text())
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    run["config"]["paths"]["raw"] = str(empty)
+    (empty / "run.json").write_text(json.dumps({"config": run["config"]}))
+    report(empty, config=empty / "run.json", out=tmp_path / "r.html")
+    text = (tmp_path / "r.html").read_text()
+    assert "There are no results yet." in text
+    assert "There are no records." in text
+
+
+def test_a_run_with_tables_without_rows_has_a_report(sample: ModuleType, tmp_path: Path) -> None:
+    sample.write_results(tmp_path)
+    page = finish(tmp_path)
+    for path in (tmp_path / "results").rglob("*.parquet"):
+        write_table(empty_table(path.stem), path, path.stem)
+    results = tmp_path / "results"
+    report(results, config=results / "run.json", out=page)
+    assert "There are no records." in page.read_text()
+
+
+def test_pictures_bear_odd_names_and_single_values(sample: ModuleType, tmp_path: Path) -> None:
+    sample.write_results(tmp_path)
+    records = read_table(tmp_path / "results/pra310/select/records.parquet", "records").head(1)
+    assert figures.label_histogram(records.assign(label_grade="$x_{")).startswith("data:image/svg")
+    folds = pd.DataFrame({"record_id": records["record_id"], "cluster": "c", "fold": 0})
+    assert figures.fold_balance(folds, records).startswith("data:image/svg")
+    assert figures.interface_sizes([3]).startswith("data:image/svg")
+    assert figures.forest_plot(empty_table("metrics"), ["a"], 0.95, 0.9).startswith("data:image/svg")

@@ -1,0 +1,171 @@
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+
+import pandas as pd
+import pytest
+
+from copra.provenance.audit import audit
+from copra.provenance.checks import CHECKS
+from copra.structure.store import write_interfaces
+from copra.tables import read_table, write_table
+
+Fault = Callable[[Path], None]
+
+
+@pytest.fixture(scope="session")
+def whole(sample: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("whole")
+    sample.write_results(folder)
+    return folder
+
+
+@pytest.fixture
+def folder(whole: Path, tmp_path: Path) -> Path:
+    """A copy of the whole run that a test may damage."""
+    copy = tmp_path / "run"
+    shutil.copytree(whole, copy)
+    text = (copy / "results/run.json").read_text().replace(str(whole), str(copy))
+    (copy / "results/run.json").write_text(text)
+    return copy
+
+
+def run_audit(folder: Path) -> tuple[int, pd.DataFrame]:
+    results = folder / "results"
+    out = results / "audit"
+    code = audit(results, config=results / "run.json", findings=out / "findings.parquet", page=out / "audit.html")
+    return code, read_table(out / "findings.parquet", "findings")
+
+
+def edit(path: str, name: str, column: str, value: object, row: int = 0) -> Fault:
+    def fault(folder: Path) -> None:
+        frame = read_table(folder / path, name)
+        frame[column] = frame[column].astype(object)
+        frame.loc[row, column] = value
+        write_table(frame.infer_objects(), folder / path, name)
+
+    return fault
+
+
+def drop(path: str, name: str) -> Fault:
+    def fault(folder: Path) -> None:
+        write_table(read_table(folder / path, name).iloc[1:], folder / path, name)
+
+    return fault
+
+
+def tamper(folder: Path) -> None:
+    path = folder / "raw/sources/prbabv2/prbabv2.csv"
+    path.write_bytes(path.read_bytes().replace(b"1a00", b"1a01"))
+
+
+def shift_label(folder: Path) -> None:
+    """A label that no longer follows from its measurement, with every other sum in order."""
+    for path, name in ((LABELS, "labels"), (RECORDS, "records")):
+        frame = read_table(folder / path, name)
+        frame.loc[0, "label_grade"] = "A"
+        write_table(frame, folder / path, name)
+
+
+def reject_understood(folder: Path) -> None:
+    path = folder / "results/parsed/prbabv2/rejects.parquet"
+    write_table(read_table(path, "rejects").assign(source_row="2"), path, "rejects")
+
+
+def cluster_in_two_folds(folder: Path) -> None:
+    frame = read_table(folder / FOLDS, "folds")
+    write_table(frame.assign(cluster=["x", "x", *frame["cluster"][2:]]), folder / FOLDS, "folds")
+
+
+def protein_cluster_in_two_folds(folder: Path) -> None:
+    path = folder / "results/split/clusters.parquet"
+    frame = read_table(path, "clusters")
+    write_table(frame.assign(protein_clusters=["x,y", "y,z", *frame["protein_clusters"][2:]]), path, "clusters")
+
+
+def no_interfaces(folder: Path) -> None:
+    write_interfaces([], folder / "results/interfaces/pra310/0.h5")
+
+
+def broken_table(folder: Path) -> None:
+    (folder / "results/structures/contacts.parquet").write_bytes(b"no table")
+
+
+PARSED = "results/parsed/prbabv2/measurements.parquet"
+LABELS = "results/pra310/calibrate/labels.parquet"
+RECORDS = "results/pra310/select/records.parquet"
+FOLDS = "results/split/folds.parquet"
+PREDICTIONS = "results/train/forest/seed_1/fold_0/predictions.parquet"
+
+FAULTS: list[tuple[str, Fault, str]] = [
+    ("source_bytes", tamper, "prbabv2.csv"),
+    ("measurements_of_files", edit(PARSED, "measurements", "file_sha256", "0" * 64), "no receipt names"),
+    ("rows_conserved", reject_understood, "both understood and rejected: 2"),
+    ("measurements_conserved", drop("results/pra310/merge/decisions.parquet", "decisions"), "prbabv2:99"),
+    ("measurements_conserved", drop(RECORDS, "records"), "1a00:A:B"),
+    ("dg_recomputed", edit(RECORDS, "records", "dg_kcal_mol", -5.0), "1a00:A:B"),
+    ("dg_recomputed", edit(RECORDS, "records", "kd_molar", -1.0), "has no dG"),
+    ("labels_rederived", shift_label, "label_grade is 'A'"),
+    ("labels_rederived", edit(RECORDS, "records", "deciding_rule", "guess"), "deciding_rule is 'guess'"),
+    ("sequences_match", edit(RECORDS, "records", "protein_sequences", "AAAA"), "is not that of the structure"),
+    ("sequences_match", drop("results/structures/chains.parquet", "chains"), "no chain A"),
+    ("chains_touch", drop("results/structures/contacts.parquet", "contacts"), "1a00:A:B"),
+    ("chains_touch", broken_table, "not a readable Parquet file"),
+    ("interfaces_present", no_interfaces, "1a00:A:B"),
+    ("interfaces_present", edit(RECORDS, "records", "protein_sha256", "0" * 64), "not those of the record"),
+    ("split_whole", drop(FOLDS, "folds"), "record without a fold"),
+    ("split_whole", cluster_in_two_folds, "cluster x"),
+    ("split_whole", protein_cluster_in_two_folds, "protein cluster y"),
+    ("predictions_cover", drop(PREDICTIONS, "predictions"), "1a00:A:B"),
+    ("plausible", edit(RECORDS, "records", "dg_kcal_mol", 0.5), "outside -20 to 0"),
+    ("plausible", edit(RECORDS, "records", "temperature_k", 400.0), "outside 273 to 373 K"),
+]
+
+
+def test_a_whole_run_passes_every_check(folder: Path) -> None:
+    code, findings = run_audit(folder)
+    assert code == 0
+    assert set(findings["verdict"]) <= {"pass", "note"}
+    assert set(findings["check"]) == {check.__name__ for check in CHECKS}
+    missing = findings[(findings["check"] == "source_bytes") & (findings["verdict"] == "note")]
+    assert missing["subject"].tolist() == ["prdbv3/prdbv3.csv"]
+
+
+def test_counts_that_differ_are_notes(folder: Path) -> None:
+    _, findings = run_audit(folder)
+    row = findings[findings["subject"] == "pra310_records"].iloc[0]
+    assert (row["verdict"], row["detail"].split(":")[0]) == ("note", "found 20, expected 310")
+
+
+@pytest.mark.parametrize(("check", "fault", "words"), FAULTS)
+def test_a_seeded_fault_is_caught_by_its_check(folder: Path, check: str, fault: Fault, words: str) -> None:
+    fault(folder)
+    code, findings = run_audit(folder)
+    assert code == 1
+    failed = findings[(findings["check"] == check) & (findings["verdict"] == "fail")]
+    assert any(words in f"{row.subject} {row.detail}" for row in failed.itertuples()), findings[["check", "detail"]]
+
+
+def test_every_check_has_a_seeded_fault() -> None:
+    assert {check.__name__ for check in CHECKS} - {name for name, _, _ in FAULTS} == {"counts_as_expected"}
+
+
+def test_the_page_escapes_what_comes_from_outside(folder: Path) -> None:
+    path = folder / "raw/sources/prdbv3/prdbv3.csv.receipt.json"
+    receipt = json.loads(path.read_text()) | {"detail": "<script>alert(1)</script>"}
+    path.write_text(json.dumps(receipt))
+    run_audit(folder)
+    page = (folder / "results/audit/audit.html").read_text()
+    assert "<script>" not in page
+    assert "&lt;script&gt;alert(1)" in page
+
+
+def test_two_audits_of_one_run_are_equal(folder: Path) -> None:
+    run_audit(folder)
+    first = (folder / "results/audit/audit.html").read_bytes()
+    run_audit(folder)
+    assert (folder / "results/audit/audit.html").read_bytes() == first

@@ -1,0 +1,174 @@
+from __future__ import annotations
+
+import json
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from safetensors.torch import load_file
+
+from copra.config import Coformer
+from copra.errors import InputError
+from copra.model.coformer import AffinityModel
+from copra.tables import read_table, write_table
+from copra.train.affinity import model_shape
+from copra.train.finetune import train_fold
+
+
+def arguments(world, folder: Path, experiment: Coformer, **changed) -> dict:
+    given = {
+        "records": world.records,
+        "folds": world.folds,
+        "fold": 1,
+        "seed": 7,
+        "name": "tiny",
+        "experiment": experiment,
+        "interfaces": world.interfaces,
+        "protein_embeddings": [],
+        "rna_embeddings": [],
+        "checkpoint": folder / "checkpoint",
+        "out": folder / "predictions.parquet",
+    }
+    return given | changed
+
+
+def command(given: dict) -> list[str]:
+    """The same call as a command line."""
+    words = [sys.executable, "-m", "copra.cli", "train-fold", str(given["records"])]
+    for name, value in given.items():
+        if name == "records":
+            continue
+        words.append(f"--{name.replace('_', '-')}")
+        if isinstance(value, list):
+            words += map(str, value)
+        else:
+            words.append(value.model_dump_json() if isinstance(value, Coformer) else str(value))
+    return words
+
+
+def test_predictions_cover_the_fold_and_nothing_else(tmp_path: Path, tiny_world, tiny_experiment) -> None:
+    train_fold(**arguments(tiny_world, tmp_path, tiny_experiment))
+    found = read_table(tmp_path / "predictions.parquet", "predictions")
+    folds = read_table(tiny_world.folds, "folds")
+    records = read_table(tiny_world.records, "records").set_index("record_id")
+    assert set(found["record_id"]) == set(folds.loc[folds["fold"] == 1, "record_id"])
+    assert (found["measured_dg_kcal_mol"].to_numpy() == records.loc[found["record_id"], "dg_kcal_mol"]).all()
+    assert set(found["weights"]) == {"no language model"}
+    assert set(found["protocol"]) == {"nested"}
+    assert found["predicted_dg_kcal_mol"].between(-20, 0).all()
+
+
+def test_the_test_labels_have_no_influence(tmp_path: Path, tiny_world, tiny_experiment) -> None:
+    train_fold(**arguments(tiny_world, tmp_path / "a", tiny_experiment))
+    records = read_table(tiny_world.records, "records")
+    folds = read_table(tiny_world.folds, "folds").set_index("record_id")["fold"]
+    tested = records["record_id"].map(folds) == 1
+    for chosen, same in ((tested, True), (~tested, False)):
+        other = tmp_path / f"{same}.parquet"
+        write_table(records.assign(dg_kcal_mol=records["dg_kcal_mol"].where(~chosen, -3.0)), other, "records")
+        train_fold(**arguments(tiny_world, tmp_path / f"b{same}", tiny_experiment, records=other))
+        a, b = (read_table(tmp_path / f / "predictions.parquet", "predictions") for f in ("a", f"b{same}"))
+        assert (a["predicted_dg_kcal_mol"] == b["predicted_dg_kcal_mol"]).all() == same
+
+
+def test_same_arguments_give_the_same_bytes(tmp_path: Path, tiny_world, tiny_experiment) -> None:
+    for name in ("a", "b"):
+        paths = tiny_world.interfaces if name == "a" else tiny_world.interfaces[::-1]
+        train_fold(**arguments(tiny_world, tmp_path / name, tiny_experiment, interfaces=paths))
+    for file in ("predictions.parquet", "checkpoint/model.safetensors", "checkpoint/model.json"):
+        assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes()
+    train_fold(**arguments(tiny_world, tmp_path / "c", tiny_experiment, seed=8))
+    a, c = (read_table(tmp_path / f / "predictions.parquet", "predictions") for f in "ac")
+    assert (a["predicted_dg_kcal_mol"] != c["predicted_dg_kcal_mol"]).any()
+
+
+def test_the_saved_model_is_the_one_that_predicted(tmp_path: Path, tiny_world, tiny_experiment) -> None:
+    train_fold(**arguments(tiny_world, tmp_path, tiny_experiment))
+    values = json.loads((tmp_path / "checkpoint" / "model.json").read_text())
+    assert Coformer(**values["settings"]) == tiny_experiment
+    history = [json.loads(x) for x in (tmp_path / "checkpoint" / "metrics.jsonl").read_text().splitlines()]
+    best = min(history, key=lambda line: line["validation_loss"])
+    assert values["best_epoch"] == best["epoch"]
+    assert values["validation_rmse_kcal_mol"] == best["validation_loss"]
+    model = AffinityModel(model_shape(tiny_experiment, 0, 0))
+    model.load_state_dict(load_file(tmp_path / "checkpoint" / "model.safetensors"), strict=True)
+
+
+def test_language_model_embeddings_are_used_and_named(tmp_path: Path, tiny_world, tiny_experiment, embedded) -> None:
+    protein, rna = embedded(tiny_world, tmp_path)
+    with_lm = tiny_experiment.model_copy(update={"protein_lm": "esm2_random", "rna_lm": "rinalmo_random"})
+    paths = {"protein_embeddings": [protein], "rna_embeddings": [rna]}
+    train_fold(**arguments(tiny_world, tmp_path / "lm", with_lm, **paths))
+    train_fold(**arguments(tiny_world, tmp_path / "none", tiny_experiment))
+    a, b = (read_table(tmp_path / f / "predictions.parquet", "predictions") for f in ("lm", "none"))
+    assert set(a["weights"]) == {"esm2_random random:0; rinalmo_random random:0"}
+    assert (a["predicted_dg_kcal_mol"] != b["predicted_dg_kcal_mol"]).all()
+    wrong = with_lm.model_copy(update={"protein_lm": "esm2_650M"})
+    with pytest.raises(InputError, match="embeddings of 'esm2_random', expected 'esm2_650M'"):
+        train_fold(**arguments(tiny_world, tmp_path / "wrong", wrong, **paths))
+
+
+def test_shuffled_labels_change_the_predictions_not_the_measured(tmp_path, tiny_world, tiny_experiment) -> None:
+    shuffled = tiny_experiment.model_copy(update={"shuffle_labels": True})
+    train_fold(**arguments(tiny_world, tmp_path / "a", tiny_experiment))
+    train_fold(**arguments(tiny_world, tmp_path / "b", shuffled))
+    a, b = (read_table(tmp_path / f / "predictions.parquet", "predictions") for f in "ab")
+    assert (a["measured_dg_kcal_mol"] == b["measured_dg_kcal_mol"]).all()
+    assert (a["predicted_dg_kcal_mol"] != b["predicted_dg_kcal_mol"]).any()
+
+
+def test_a_record_without_interface_is_named(tmp_path: Path, tiny_world, tiny_experiment) -> None:
+    with pytest.raises(InputError, match=r"x001:A:B"):
+        train_fold(**arguments(tiny_world, tmp_path, tiny_experiment, interfaces=tiny_world.interfaces[:1]))
+
+
+@pytest.mark.slow
+def test_killed_at_any_moment_and_started_again_gives_the_same_bits(tmp_path, tiny_world, tiny_experiment) -> None:
+    experiment = tiny_experiment.model_copy(update={"epochs": 60, "patience_epochs": 60})
+    whole = arguments(tiny_world, tmp_path / "whole", experiment)
+    subprocess.run(command(whole), check=True, capture_output=True, timeout=120)
+    cut = arguments(tiny_world, tmp_path / "cut", experiment)
+    moments, killed = random.Random(5), 0
+    for attempt in range(8):
+        process = subprocess.Popen(command(cut), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        metrics = tmp_path / "cut" / "checkpoint" / "metrics.jsonl"
+        seen = metrics.stat().st_mtime_ns if metrics.exists() else 0
+        while process.poll() is None and (metrics.stat().st_mtime_ns if metrics.exists() else 0) == seen:
+            time.sleep(0.005)  # until this process has finished an epoch
+        if attempt < 3:
+            time.sleep(moments.uniform(0, 0.2))
+            process.send_signal(signal.SIGTERM if attempt == 1 else signal.SIGKILL)
+        _, errors = process.communicate(timeout=120)
+        if process.returncode == 0:
+            break
+        killed += 1
+        assert process.returncode == (2 if attempt == 1 else -signal.SIGKILL), errors
+        if attempt == 1:
+            assert "the same command goes on from there" in errors
+        assert not (tmp_path / "cut" / "predictions.parquet").exists()
+    assert killed == 3
+    for file in ("predictions.parquet", "checkpoint/model.safetensors", "checkpoint/metrics.jsonl"):
+        assert (tmp_path / "whole" / file).read_bytes() == (tmp_path / "cut" / file).read_bytes()
+
+
+@pytest.mark.slow
+def test_it_learns_what_can_be_learned_and_nothing_from_shuffled_labels(tmp_path, world_maker, tiny_experiment) -> None:
+    world = world_maker(tmp_path, 80, (20, 44), seed=4)
+    sizes = {"blocks": 2, "sequence_width": 32, "pair_width": 8, "heads": 4, "outer_product_width": 4, "head_width": 64}
+    training = {"dropout": 0.1, "learning_rate": 2e-3, "batch_size": 8, "epochs": 30, "patience_epochs": 12}
+    experiment = tiny_experiment.model_copy(update={**sizes, **training, "interface_nodes": 96})
+    pearson = {}
+    for shuffled in (False, True):
+        chosen = experiment.model_copy(update={"shuffle_labels": shuffled})
+        train_fold(**arguments(world, tmp_path / str(shuffled), chosen))
+        found: pd.DataFrame = read_table(tmp_path / str(shuffled) / "predictions.parquet", "predictions")
+        pair = found[["measured_dg_kcal_mol", "predicted_dg_kcal_mol"]].to_numpy().T
+        pearson[shuffled] = np.corrcoef(pair)[0, 1]
+    assert pearson[False] > 0.8
+    assert pearson[True] < 0.6
