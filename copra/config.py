@@ -255,10 +255,26 @@ def parse_config(values: dict[str, Any]) -> Config:
         raise ConfigError(_explain(error)) from None
 
 
-def load_config(path: Path) -> Config:
-    """Read and check one complete configuration file."""
-    with path.open() as handle:
-        return parse_config(yaml.safe_load(handle))
+def load_config(*paths: Path) -> Config:
+    """Read and check a configuration: one complete file, then files that override parts of it, as snakemake does."""
+    values: dict[str, Any] = {}
+    for path in paths:
+        try:
+            found = yaml.safe_load(path.read_text())
+        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+            raise ConfigError(f"{path}: not a readable YAML file: {error}") from error
+        if not isinstance(found, dict):
+            raise ConfigError(f"{path}: expected keys with values, found {found!r:.80}")
+        _override(values, found)
+    return parse_config(values)
+
+
+def _override(values: dict[str, Any], by: dict[str, Any]) -> None:
+    for key, value in by.items():
+        if isinstance(value, dict) and isinstance(values.get(key), dict):
+            _override(values[key], value)
+        else:
+            values[key] = value
 
 
 def parse_settings(kind: Any, text: str) -> Any:

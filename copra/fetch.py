@@ -63,17 +63,30 @@ def _read_receipt(path: Path) -> Receipt | None:
         return None
 
 
-def sources(config: Path) -> None:
-    """Print every source of a configuration: where it is had and whether it is here."""
-    settings = load_config(config)
-    rows = [("source", "kind", "needed", "access", "state", "from")]
+def sources(config: list[Path]) -> None:
+    """Print every source of a configuration: its licence, where it is had and whether it is here.
+
+    Of several configuration files the later ones override parts of the first.
+    """
+    settings = load_config(*config)
+    rows = [("source", "kind", "needed", "access", "licence", "state", "from")]
     for name, chosen in settings.sources.items():
         source = resolve_source(settings, name)
         path = Path(settings.paths.raw) / "sources" / name / source.filename
         needed = "required" if chosen.required else "optional"
         start = source.where_to_get if source.access == "by_hand" else " ".join(source.urls[:1])
         state = _state(path, source)
-        rows.append((name, source.kind, needed if chosen.use else "not used", source.access, state, start[:100]))
+        rows.append(
+            (
+                name,
+                source.kind,
+                needed if chosen.use else "not used",
+                source.access,
+                source.licence[:40],
+                state,
+                start[:100],
+            )
+        )
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     for row in rows:
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
@@ -202,7 +215,11 @@ def _ids_of_lines(text: str) -> list[tuple[str, str]]:
     delimiter = "\t" if "\t" in head else ","
     if "pdb_id" in [cell.strip() for cell in head.split(delimiter)]:
         reader = csv.DictReader(io.StringIO(text), delimiter=delimiter, skipinitialspace=True)
-        return [(f"line {reader.line_num}", (row["pdb_id"] or "").strip()) for row in reader]
+        rows = [(f"line {reader.line_num}", (row["pdb_id"] or "").strip()) for row in reader]
+        named = [(where, pdb_id) for where, pdb_id in rows if pdb_id]
+        if len(named) < len(rows):
+            log.info("entries: %d of %d rows name no entry", len(rows) - len(named), len(rows))
+        return named
     lines = ((i, line.partition("#")[0].strip()) for i, line in enumerate(text.splitlines(), start=1))
     return [(f"line {i}", line) for i, line in lines if line]
 

@@ -16,8 +16,8 @@ import pandas as pd
 
 from copra.config import Pri30k
 from copra.decisions import Book
-from copra.pra310.archive import PROTEIN, RNA_TYPES, connected_groups, entry_status
-from copra.tables import concat_tables, empty_table, read_table, write_table
+from copra.pra310.archive import PROTEIN, connected_groups, entry_status
+from copra.tables import RNA_CHAIN_TYPES, concat_tables, empty_table, read_table, write_table
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +48,7 @@ def build_pri30k(
     there = found["protein_type"].notna() & found["rna_type"].notna()
     found = _keep(found, there, "chain_not_in_structure", None, book)
     kinds = found["protein_type"].astype(str) + ", " + found["rna_type"].astype(str)
-    right = (found["protein_type"] == PROTEIN) & found["rna_type"].isin(RNA_TYPES)
+    right = (found["protein_type"] == PROTEIN) & found["rna_type"].isin(RNA_CHAIN_TYPES)
     found = _keep(found, right, "chains_are_not_protein_and_rna", kinds, book)
     # the graph is that of real protein-RNA pairs: ranked once the others are out
     found = _with_components(found)

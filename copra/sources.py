@@ -32,6 +32,7 @@ class Source:
     urls: tuple[str, ...]
     access: str  # "open" | "by_hand"
     sha256: str  # hexadecimal, or "first_use": whatever comes first is recorded in the receipt
+    licence: str
     where_to_get: str
 
 
@@ -79,6 +80,7 @@ def resolve_source(config: Config, name: str) -> Source:
         urls=tuple(filled),
         access=row["access"] if chosen.urls is None else "by_hand" if all(map(is_file_url, filled)) else "open",
         sha256=(row["sha256"] or "first_use") if chosen.sha256 is None else chosen.sha256,
+        licence=row["licence"],
         where_to_get=row["where_to_get"],
     )
 

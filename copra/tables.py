@@ -35,6 +35,9 @@ class Table:
         return pa.schema(fields)
 
 
+# molecule types of chains that count as RNA: a hybrid holds at least one ribonucleotide
+RNA_CHAIN_TYPES = ("rna", "hybrid")
+
 TABLES = {
     # one row per PDB entry that the entry list names
     "wanted_entries": Table(("pdb_id",), ("pdb_id string", "shard int")),

@@ -32,7 +32,9 @@ def test_an_unknown_verb_is_one_line_and_exit_2(capsys: pytest.CaptureFixture[st
 def test_arguments_are_read_off_the_signature(tmp_path: Path) -> None:
     seen = {}
 
-    def step(table: Path, *, count: int, settings: Split, names: list[str], strict: bool, out: Path | None = None) -> int:
+    def step(
+        table: Path, *, count: int, settings: Split, names: list[str], strict: bool, out: Path | None = None
+    ) -> int:
         """A step."""
         seen.update(table=table, count=count, settings=settings, names=names, strict=strict, out=out)
         return 1
@@ -49,7 +51,9 @@ def test_arguments_are_read_off_the_signature(tmp_path: Path) -> None:
     }
 
 
-def test_a_users_mistake_is_told_without_a_traceback(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_users_mistake_is_told_without_a_traceback(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     def list_entries() -> None:
         raise InputError("entries.json: row 3: found 'x', expected a PDB id")
 

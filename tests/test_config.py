@@ -21,17 +21,17 @@ def test_the_configuration_in_the_repository_is_accepted(root: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["resources/demo/config.yaml", "tests/real/config.yaml"])
-def test_the_overriding_files_are_accepted_once_merged(root: Path, values: dict[str, Any], name: str) -> None:
-    _merge(values, yaml.safe_load((root / name).read_text()))
-    parse_config(values)
+def test_the_overriding_files_are_accepted_on_top_of_it(root: Path, name: str) -> None:
+    config = load_config(root / "config.yaml", root / name)
+    assert config.paths.results != load_config(root / "config.yaml").paths.results
+    assert config.seed == 2024
 
 
-def _merge(below: dict[str, Any], above: dict[str, Any]) -> None:
-    for key, value in above.items():
-        if isinstance(value, dict) and isinstance(below.get(key), dict):
-            _merge(below[key], value)
-        else:
-            below[key] = value
+@pytest.mark.parametrize(("text", "expected"), [("a: [", "not a readable YAML file"), ("- 1\n", "expected keys")])
+def test_a_file_that_is_no_configuration_is_named(root: Path, tmp_path: Path, text: str, expected: str) -> None:
+    (tmp_path / "mine.yaml").write_text(text)
+    with pytest.raises(ConfigError, match=rf"mine.yaml: {expected}"):
+        load_config(root / "config.yaml", tmp_path / "mine.yaml")
 
 
 @pytest.mark.parametrize(

@@ -190,7 +190,7 @@ def test_file_urls_relative_and_absolute(tmp_path: Path, monkeypatch: pytest.Mon
     "text",
     [
         json.dumps({"total_count": 3, "result_set": [{"identifier": "1URN"}, {"identifier": "5E08"}, "1a9n"]}),
-        "name,pdb_id\nx,1URN\ny,5E08\nz,1a9n\nz,1urn\n",
+        "name,pdb_id\nx,1URN\ny,5E08\nnone,\nz,1a9n\nz,1urn\n",
         "pdb_id\tname\n1URN\tx\n5e08\ty\n1A9N\tz\n",
         "1URN\n\n5E08  # a comment\n# more\n1A9N\n1urn\n",
     ],
@@ -207,7 +207,7 @@ def test_entry_lists(text: str, tmp_path: Path) -> None:
     ("text", "part"),
     [
         ("1urn\n../../etc\n", r"line 2.*\.\./\.\./etc"),
-        ("pdb_id,x\n1urn,1\n\"\",2\n", "line 3"),
+        ("pdb_id,x\n1urn,1\na b,2\n", "line 3"),
         ("\n", "found none"),
         ('{"result_set": [{"id": 1}]}', "result_set"),
         ('{"result_set": []', "result_set"),

@@ -68,7 +68,7 @@ def test_a_bad_table_of_sources_is_named(tmp_path: Path) -> None:
 
 def test_sources_are_printed(root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.chdir(root)
-    sources(Path("config.yaml"))
+    sources([Path("config.yaml")])
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0].split() == ["source", "kind", "needed", "access", "state", "from"]
+    assert lines[0].split() == ["source", "kind", "needed", "access", "licence", "state", "from"]
     assert any(line.startswith("biolip2 ") for line in lines)

@@ -120,8 +120,14 @@ def test_an_edit_early_in_the_flow_reruns_all_that_follows(done_copy: Project) -
 
 @pytest.mark.slow
 def test_one_experiments_slice_reruns_only_its_folds(done_copy: Project) -> None:
-    done_copy.edit("config.yaml", "  coformer_structure: {<<: *coformer,", "  coformer_structure: {<<: *coformer, head_width: 1281,")
-    done_copy.edit("tests/tiny.yaml", "coformer_scratch: *tiny", "coformer_scratch: {<<: *tiny, learning_rate: 2.0e-3}")
+    done_copy.edit(
+        "config.yaml",
+        "  coformer_structure: {<<: *coformer,",
+        "  coformer_structure: {<<: *coformer, head_width: 1281,",
+    )
+    done_copy.edit(
+        "tests/tiny.yaml", "coformer_random_lm: *tiny", "coformer_random_lm: {<<: *tiny, learning_rate: 2.0e-3}"
+    )
     queued = done_copy.queued()
     assert queued["train_fold"] == 3
     assert "fit_baseline" not in queued
@@ -163,5 +169,7 @@ def _kill_one_job(group: int) -> None:
 def _digests(project: Project) -> dict[str, str]:
     """sha256 of every table and store of the results."""
     results = project.folder / "results" / "demo"
-    kept = [p for p in results.rglob("*") if p.suffix in {".parquet", ".h5", ".tsv", ".md"} and "checkpoint" not in p.parts]
+    kept = [
+        p for p in results.rglob("*") if p.suffix in {".parquet", ".h5", ".tsv", ".md"} and "checkpoint" not in p.parts
+    ]
     return {str(p.relative_to(results)): hashlib.sha256(p.read_bytes()).hexdigest() for p in sorted(kept)}

@@ -11,7 +11,17 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-KEPT = ("Snakefile", "config.yaml", "workflow", "copra", "profiles", "envs", "resources/curation", "resources/demo", "tests/tiny.yaml")
+KEPT = (
+    "Snakefile",
+    "config.yaml",
+    "workflow",
+    "copra",
+    "profiles",
+    "envs",
+    "resources/curation",
+    "resources/demo",
+    "tests/tiny.yaml",
+)
 DEMO = ("--configfile", "resources/demo/config.yaml", "tests/tiny.yaml")
 
 

@@ -23,7 +23,7 @@ from copra import __version__
 from copra.config import Embed, LanguageModel
 from copra.errors import CopraError, InputError
 from copra.files import replacing, sha256_of_text
-from copra.tables import read_table, write_table
+from copra.tables import RNA_CHAIN_TYPES, read_table, write_table
 
 log = logging.getLogger(__name__)
 
@@ -60,7 +60,7 @@ def _chain_sequences(path: Path) -> dict[tuple[str, str], str]:
     chains = read_table(path, "chains")
     known: dict[tuple[str, str], str] = {}
     for kind, key, sequence in zip(chains["molecule_type"], chains["sequence_sha256"], chains["sequence"], strict=True):
-        known[kind, key] = sequence
+        known["rna" if kind in RNA_CHAIN_TYPES else kind, key] = sequence
     return known
 
 

@@ -118,8 +118,8 @@ def forest_plot(metrics: pd.DataFrame, experiments: list[str], confidence: float
             axis.annotate(numbers, (1.02, y), xycoords=("axes fraction", "data"), va="center", fontsize=10)
         if ceiling is not None:
             axis.axvline(ceiling, color=COLOURS[5], lw=1.4, ls=(0, (4, 3)))
-            axis.annotate("ceiling by label noise", (ceiling, 1.01), xycoords=("data", "axes fraction"), ha="right",
-                          color=COLOURS[5], fontsize=10)  # fmt: skip
+            text, top = f"ceiling by label noise: {ceiling:.2f}", ("data", "axes fraction")
+            axis.annotate(text, (ceiling, 1.01), xycoords=top, ha="right", color=COLOURS[5], fontsize=10)
         axis.set_yticks(range(len(shown)), [plain(name) for name in shown])
         axis.set_ylim(len(shown) - 0.4, -0.6)
         lowest = min([-0.2, *part["ci_low"].dropna()])

@@ -12,8 +12,6 @@ import pandas as pd
 from copra.tables import read_table
 
 PROTEIN, DNA = "protein", "dna"
-# a hybrid chain holds at least one ribonucleotide and counts as RNA, as in the structure room
-RNA_TYPES = ("rna", "hybrid")
 
 
 @dataclass(frozen=True)

@@ -127,12 +127,12 @@ def _write_verdicts(name: str, values: list[Value], decision: Decision, evidence
     after = "" if decision.kd_molar is None else f"{decision.kd_molar:.6g} M"
     book.decide(
         name, decision.rule, "flag" if decision.kd_molar is None else "override" if by_hand else "keep",
-        before="; ".join(f"{v.source} {v.quantity}{v.relation}{v.kd_molar:.6g} M" for v in values), after=after,
+        before="; ".join(f"{v.source} {v}" for v in values), after=after,
         evidence=evidence or ",".join(v.measurement_id for v in values),
         note=_spread_note(values),
     )  # fmt: skip
     for value in values:
-        before = f"{value.quantity}{value.relation}{value.kd_molar:.6g} M"
+        before = str(value)
         if value.is_censored and decision.rule != "only_censored":
             rule, verdict = "censored_not_an_equality", "drop"
         elif decision.kd_molar is None:

@@ -135,8 +135,6 @@ def _flag_absent(complexes: list[Complex], archive: dict[str, Entry], told: dict
     for complex_ in absent:
         evidence = told.get(complex_.pdb_id, "not among the entries")
         book.decide(complex_.name, "structure_not_in_archive", "flag", evidence=evidence)
-    # they stay candidates; the count says how many cannot become records
-    book.count("candidates_with_structure", len(complexes), len(complexes) - len(absent))
 
 
 def _candidate(complex_: Complex) -> dict[str, object]:

@@ -10,7 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from copra.decisions import Book
-from copra.pra310.archive import DNA, PROTEIN, RNA_TYPES, Entry, connected_groups
+from copra.pra310.archive import DNA, PROTEIN, Entry, connected_groups
+from copra.tables import RNA_CHAIN_TYPES
 
 Names = tuple[str, ...]
 
@@ -52,7 +53,7 @@ def says_dna(protein: Names, nucleic: Names, nucleic_acid: str, entry: Entry | N
         if nucleic and len(stated) == len(protein + nucleic):
             kinds = {chain.molecule_type for chain in stated} - {PROTEIN}
             return "the named nucleic chains are DNA in the structure" if kinds == {DNA} else ""
-        if entry.names(DNA) and not entry.names(*RNA_TYPES):
+        if entry.names(DNA) and not entry.names(*RNA_CHAIN_TYPES):
             return "all nucleic chains of the structure are DNA"
     return "the source says DNA" if nucleic_acid == "DNA" and not rna_elsewhere else ""
 

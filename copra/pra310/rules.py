@@ -37,6 +37,10 @@ class Value:
     kd_molar: float
     temperature_k: float | None
 
+    def __str__(self) -> str:
+        stated = f" from {self.quantity}" if self.quantity == "dG" else ""
+        return f"{'Kd' if stated else self.quantity}{self.relation}{self.kd_molar:.6g} M{stated}"
+
     @property
     def dg_298k_kcal_mol(self) -> float:
         """dG of this Kd at 298.15 K."""

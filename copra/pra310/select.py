@@ -17,8 +17,8 @@ import pandas as pd
 
 from copra.config import Pra310
 from copra.decisions import Book, rows_as_dicts
-from copra.pra310.archive import PROTEIN, RNA_TYPES, Entry, entry_status, load_archive
-from copra.tables import empty_table, read_table, write_table
+from copra.pra310.archive import PROTEIN, Entry, entry_status, load_archive
+from copra.tables import RNA_CHAIN_TYPES, empty_table, read_table, write_table
 
 log = logging.getLogger(__name__)
 
@@ -109,7 +109,7 @@ def _checks(settings: Pra310, status: dict[str, str]) -> list[tuple[str, Check]]
         ("chains_unresolved", lambda item: "" if item.names("protein_chains") else "no chains are known"),
         ("chain_not_in_structure", _missing),
         ("chain_is_not_protein", lambda item: _not_of_type(item, "protein_chains", (PROTEIN,))),
-        ("chain_is_not_rna", lambda item: _not_of_type(item, "rna_chains", RNA_TYPES)),
+        ("chain_is_not_rna", lambda item: _not_of_type(item, "rna_chains", RNA_CHAIN_TYPES)),
         ("chains_do_not_touch", _not_in_touch),
         ("number_of_protein_chains", at_most("protein_chains", s.max_protein_chains)),
         ("number_of_rna_chains", at_most("rna_chains", s.max_rna_chains)),

@@ -12,6 +12,8 @@ import gemmi
 import numpy as np
 import numpy.typing as npt
 
+from copra.tables import RNA_CHAIN_TYPES
+
 PROTEIN_LETTERS = "ARNDCQEGHILKMFPSTWYVX"
 RNA_LETTERS = "ACGUN"
 # index 0-20 protein, 21-25 RNA, 26-28 special nodes, 29 padding
@@ -151,7 +153,7 @@ class Structure:
 
     def chain_is(self, molecule: int) -> npt.NDArray[np.bool_]:
         """Which chains count as PROTEIN or as RNA [chains]; a hybrid holds a ribonucleotide and counts as RNA."""
-        wanted = ("protein",) if molecule == PROTEIN else ("rna", "hybrid")
+        wanted = ("protein",) if molecule == PROTEIN else RNA_CHAIN_TYPES
         return np.array([kind in wanted for kind in self.molecule_types], dtype=bool)
 
     def observed_sequence(self, index: int) -> str:

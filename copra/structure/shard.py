@@ -15,7 +15,7 @@ from copra.structure.interface import chain_contacts, cut_interface
 from copra.structure.reader import read_structure
 from copra.structure.residues import Structure, chain_gaps
 from copra.structure.store import StructureStore, write_interfaces, write_structures
-from copra.tables import TABLES, concat_tables, read_table, write_table
+from copra.tables import RNA_CHAIN_TYPES, TABLES, concat_tables, read_table, write_table
 
 log = logging.getLogger(__name__)
 
@@ -70,7 +70,7 @@ def _read_entry(row: Any) -> tuple[Structure | None, str, str]:
     found = ", ".join(f"{c} {m}" for c, m in zip(structure.chain_ids, structure.molecule_types, strict=True))
     if "protein" not in structure.molecule_types:
         return structure, "no_protein", f"chains: {found}"
-    if not {"rna", "hybrid"} & set(structure.molecule_types):
+    if not set(RNA_CHAIN_TYPES) & set(structure.molecule_types):
         return structure, "no_rna", f"chains: {found}"
     return structure, "", ""
 
@@ -94,7 +94,7 @@ def _entry_row(row: Any, structure: Structure | None, reason: str, detail: str) 
     numbers = (
         structure.n_models,
         kinds.count("protein"),
-        kinds.count("rna") + kinds.count("hybrid"),
+        sum(kinds.count(kind) for kind in RNA_CHAIN_TYPES),
         len(structure.arrays["chain"]),
         len(structure.arrays["atom_name"]),
     )

@@ -30,7 +30,9 @@ def filled(name: str, rows: list[dict]) -> pd.DataFrame:
 
 
 def chain_table(path: Path) -> Path:
-    rows = [("protein", s) for s in PROTEINS] + [("rna", s) for s in RNAS] + [("rna", "ACGU"), ("dna", "ACGT")]
+    # a chain of ribo- and deoxyribonucleotides counts as RNA
+    nucleic = [("hybrid" if s == RNAS[2] else "rna", s) for s in RNAS]
+    rows = [("protein", s) for s in PROTEINS] + nucleic + [("rna", "ACGU"), ("dna", "ACGT")]
     chains = [
         {"pdb_id": f"x{i:03}", "chain": "A", "molecule_type": kind, "sequence": s, "sequence_sha256": sha256_of_text(s)}
         for i, (kind, s) in enumerate(rows)

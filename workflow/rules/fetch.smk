@@ -20,7 +20,7 @@ rule fetch_source:
         "../../envs/copra.yaml"
     shell:
         "copra fetch-source {wildcards.source:q} --url {params.url:q} --sha256 {params.sha256} "
-        "--version {params.version:q} --{params.required}required --timeout-s {params.timeout_s} "
+        "--version={params.version:q} --{params.required}required --timeout-s {params.timeout_s} "
         "--retries {params.retries} --out {output.file:q} --receipt {output.receipt:q} 2> {log:q}"
 
 

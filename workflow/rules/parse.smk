@@ -20,7 +20,7 @@ rule parse_affinity:
         "../../envs/copra.yaml"
     shell:
         "copra parse-affinity {input.file:q} --format {params.format} --source {wildcards.source} "
-        "--version {params.version:q} --receipt {input.receipt:q} "
+        "--version={params.version:q} --receipt {input.receipt:q} "
         "--measurements {output.measurements:q} --rejects {output.rejects:q} 2> {log:q}"
 
 
