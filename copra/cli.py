@@ -25,10 +25,10 @@ STAGES: dict[str, dict[str, tuple[str, str]]] = {
     "sources": {
         "sources": ("copra.fetch", "list every source, where it is had and whether it is here"),
         "fetch-source": ("copra.fetch", "bring one file of a source, verified"),
-        "list-entries": ("copra.fetch", "read the list of wanted PDB entries and deal them into shards"),
         "fetch-structures": ("copra.fetch", "bring the coordinate files of one shard of entries"),
     },
     "parse": {
+        "list-entries": ("copra.parse.entries", "read the list of wanted PDB entries and deal them into shards"),
         "parse-affinity": ("copra.parse.affinity", "transcribe one affinity table, row by row"),
         "parse-mutations": ("copra.parse.mutations", "transcribe one table of mutation effects"),
         "parse-biolip2": ("copra.parse.biolip2", "transcribe the protein-RNA rows of BioLiP2"),

@@ -116,24 +116,25 @@ class Split(Settings):
     folds: Annotated[int, Field(ge=2, le=20)]
 
 
-class Esm2(Settings):
-    """An ESM-2 checkpoint; `weights` names a source, or `random:<seed>` for seeded random weights."""
+class Encoder(Settings):
+    """A language model; `weights` names a source, or is `random:<seed>` for seeded random weights."""
+
+    layers: Count
+    width: Count
+    heads: Count
+    weights: str
+
+
+class Esm2(Encoder):
+    """An ESM-2 model of proteins."""
 
     family: Literal["esm2"]
-    layers: Count
-    width: Count
-    heads: Count
-    weights: str
 
 
-class Rinalmo(Settings):
-    """A RiNALMo checkpoint; `weights` names a source, or `random:<seed>` for seeded random weights."""
+class Rinalmo(Encoder):
+    """A RiNALMo model of RNA."""
 
     family: Literal["rinalmo"]
-    layers: Count
-    width: Count
-    heads: Count
-    weights: str
 
 
 LanguageModel = Annotated[Esm2 | Rinalmo, Field(discriminator="family")]

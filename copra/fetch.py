@@ -1,13 +1,11 @@
-"""Bringing bytes: sources, the list of entries, coordinate files. Nothing is parsed beyond what names a file.
+"""Bringing bytes: source files and coordinate files. Nothing is parsed beyond what names a file.
 
 The only module of the package that reaches the network.
 """
 
 from __future__ import annotations
 
-import csv
 import gzip
-import io
 import json
 import logging
 import re
@@ -24,7 +22,7 @@ from copra.progress import progress
 from copra.sources import Source, how_to_get, missing_by_hand, read_sources, resolve_source
 
 __all__ = [
-    "Source", "fetch_source", "fetch_structures", "list_entries", "missing_by_hand", "resolve_source", "sources"
+    "Source", "fetch_source", "fetch_structures", "missing_by_hand", "resolve_source", "sources"
 ]  # fmt: skip
 
 log = logging.getLogger(__name__)
@@ -76,17 +74,8 @@ def sources(config: list[Path]) -> None:
         needed = "required" if chosen.required else "optional"
         start = source.where_to_get if source.access == "by_hand" else " ".join(source.urls[:1])
         state = _state(path, source)
-        rows.append(
-            (
-                name,
-                source.kind,
-                needed if chosen.use else "not used",
-                source.access,
-                source.licence[:40],
-                state,
-                start[:100],
-            )
-        )
+        use = needed if chosen.use else "not used"
+        rows.append((name, source.kind, use, source.access, source.licence[:40], state, start[:100]))
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     for row in rows:
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
@@ -170,58 +159,6 @@ def _not_had(source: str, urls: list[str], failures: list[str]) -> str:
         lines.append(how_to_get(row["where_to_get"], places))
     lines.append(f"  or set sources.{source}.required: false in the configuration to go on without it")
     return "\n".join(lines)
-
-
-def list_entries(entry_list: Path, *, shards: int, out: Path) -> None:
-    """Read the wanted PDB ids and deal them into shards by a hash of the id, so that new ids move no others.
-
-    `entry_list` is the JSON of an RCSB search, a CSV or TSV table with a column pdb_id, or one id per line.
-    Raises InputError when an id holds anything but letters, digits and "_", or when the list is empty or cut.
-    """
-    import pandas as pd
-
-    from copra.tables import write_table
-
-    try:
-        text = entry_list.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{entry_list}: not a readable text file: {error}") from error
-    found = _ids_of_json(text, entry_list) if text.lstrip().startswith("{") else _ids_of_lines(text)
-    for where, pdb_id in found:
-        if not ID_PATTERN.fullmatch(pdb_id):
-            raise InputError(f"{entry_list}, {where}: expected a PDB id of letters, digits and '_', found '{pdb_id}'")
-    ids = sorted({pdb_id.lower() for _, pdb_id in found})
-    if not ids:
-        raise InputError(f"{entry_list}: expected PDB ids, found none")
-    dealt = [zlib.crc32(pdb_id.encode()) % shards for pdb_id in ids]
-    write_table(pd.DataFrame({"pdb_id": ids, "shard": dealt}), out, "wanted_entries")
-    log.info("entries: %d wanted, %d named more than once, %d shards", len(ids), len(found) - len(ids), shards)
-
-
-def _ids_of_json(text: str, path: Path) -> list[tuple[str, str]]:
-    try:
-        answer = json.loads(text)
-        hits = [hit if isinstance(hit, str) else str(hit["identifier"]) for hit in answer["result_set"]]
-    except (ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{path}: expected JSON with result_set: [{{identifier: ...}}, ...]: {error!r}") from error
-    total = answer.get("total_count", len(hits))
-    if total != len(hits):
-        raise InputError(f"{path}: the search found {total} entries, the file holds {len(hits)}: ask for all hits")
-    return [(f"hit {i}", hit) for i, hit in enumerate(hits, start=1)]
-
-
-def _ids_of_lines(text: str) -> list[tuple[str, str]]:
-    head = text.partition("\n")[0]
-    delimiter = "\t" if "\t" in head else ","
-    if "pdb_id" in [cell.strip() for cell in head.split(delimiter)]:
-        reader = csv.DictReader(io.StringIO(text), delimiter=delimiter, skipinitialspace=True)
-        rows = [(f"line {reader.line_num}", (row["pdb_id"] or "").strip()) for row in reader]
-        named = [(where, pdb_id) for where, pdb_id in rows if pdb_id]
-        if len(named) < len(rows):
-            log.info("entries: %d of %d rows name no entry", len(rows) - len(named), len(rows))
-        return named
-    lines = ((i, line.partition("#")[0].strip()) for i, line in enumerate(text.splitlines(), start=1))
-    return [(f"line {i}", line) for i, line in lines if line]
 
 
 def fetch_structures(

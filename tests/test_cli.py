@@ -57,6 +57,6 @@ def test_a_users_mistake_is_told_without_a_traceback(
     def list_entries() -> None:
         raise InputError("entries.json: row 3: found 'x', expected a PDB id")
 
-    monkeypatch.setattr("copra.fetch.list_entries", list_entries)
+    monkeypatch.setattr("copra.parse.entries.list_entries", list_entries)
     assert cli.main(["list-entries"]) == 2
     assert capsys.readouterr().err == "copra list-entries: entries.json: row 3: found 'x', expected a PDB id\n"

@@ -62,7 +62,7 @@ def test_a_refused_value_is_named_with_its_path(values: dict[str, Any], path: st
 
 def test_every_key_is_needed(values: dict[str, Any]) -> None:
     del values["structures"]["contact_cutoff_angstrom"]
-    with pytest.raises(ConfigError, match="structures.contact_cutoff_angstrom: missing"):
+    with pytest.raises(ConfigError, match=r"structures\.contact_cutoff_angstrom: missing"):
         parse_config(values)
 
 

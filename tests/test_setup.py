@@ -156,6 +156,8 @@ def test_cold_set_up_then_two_at_once(root: Path, tmp_path: Path) -> None:
     both = [subprocess.Popen(words, stdout=pipe, stderr=pipe, text=True) for _ in range(2)]
     for process in both:
         out, err = process.communicate(timeout=600)
+        if "the package index does not answer" in err:
+            pytest.skip("a set-up from nothing needs a package index")
         assert process.returncode == 0, err
         assert out.startswith("copra ")
     (copy / ".venv" / "setup.stamp").unlink()

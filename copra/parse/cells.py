@@ -215,3 +215,21 @@ def pmid_of(text: str) -> tuple[str, str]:
 def joined(*notes: str) -> str:
     """Notes that say something, joined by `; `."""
     return "; ".join(note for note in notes if note)
+
+
+def read_columns(path: Path, columns: Mapping[str, tuple[str, ...]]) -> list[Row]:
+    """The records of a comma-separated file, cells under the names of `columns`; every column must be there.
+
+    Raises InputError naming the columns that the file lacks.
+    """
+    headings, rows = read_delimited(path, ",")
+    found = columns_by_meaning(headings, columns)
+    require(path, found, list(columns), headings)
+    return [renamed(row, found) for row in rows]
+
+
+def renamed(row: Row, found: Mapping[str, str]) -> Row:
+    """The row with its cells under the meanings of their headings; a row of another width stays as it is."""
+    if "" in row.cells:
+        return row
+    return Row(row.number, row.raw_text, {meaning: row.cells[heading] for meaning, heading in found.items()})

@@ -14,14 +14,12 @@ from copra.parse.cells import (
     Row,
     chains_of_letters,
     check_cells,
-    columns_by_meaning,
     joined,
     number_of,
     pdb_id_of,
     ph_of,
     pmid_of,
-    read_delimited,
-    require,
+    read_columns,
     temperature_of,
 )
 from copra.parse.curated import split_name, with_dg
@@ -41,13 +39,7 @@ COLUMNS = {
 
 def read_rows(path: Path) -> list[Row]:
     """The records, cells under the names of COLUMNS; raises InputError when a column is not there."""
-    headings, rows = read_delimited(path, ",")
-    found = columns_by_meaning(headings, COLUMNS)
-    require(path, found, list(COLUMNS), headings)
-    return [
-        row if "" in row.cells else Row(row.number, row.raw_text, {k: row.cells[v] for k, v in found.items()})
-        for row in rows
-    ]
+    return read_columns(path, COLUMNS)
 
 
 def read_measured(row: Row) -> list[Measured]:

@@ -29,6 +29,7 @@ from copra.parse.cells import (
     pmid_of,
     read_delimited,
     read_text,
+    renamed,
     require,
     temperature_of,
 )
@@ -66,12 +67,8 @@ def read_rows(path: Path) -> list[Row]:
         raise InputError(f"{path}: the heading line lacks a dG or Kd column of the wild type; found {headings}")
     units = {f"{key}_unit": _unit_of(found[key]) for key in ("kd_wild", "kd_mutant") if key in found}
     shared = {f"{key}_shared": "yes" for key in ("dg_wild", "kd_wild") if heading_key(found.get(key, "")) in _SHARED}
-    return [
-        row
-        if "" in row.cells
-        else Row(row.number, row.raw_text, {k: row.cells[v] for k, v in found.items()} | units | shared)
-        for row in rows
-    ]
+    named = [renamed(row, found) for row in rows]
+    return [row if "" in row.cells else Row(row.number, row.raw_text, row.cells | units | shared) for row in named]
 
 
 def read_measured(row: Row) -> list[Measured]:
