@@ -289,14 +289,12 @@ def parse_settings(kind: Any, text: str) -> Any:
 def _explain(error: ValidationError) -> str:
     lines = []
     for problem in error.errors():
-        where = ".".join(str(part) for part in problem["loc"]) or "configuration"
-        found = problem["input"]
+        found, text = problem["input"], problem["msg"]
         if problem["type"] == "extra_forbidden":
-            lines.append(f"{where}: unknown key; found the value {found!r}")
+            text = f"unknown key; found the value {found!r}"
         elif problem["type"] == "missing":
-            lines.append(f"{where}: missing; every key of config.yaml is needed")
-        elif isinstance(found, dict):
-            lines.append(f"{where}: {problem['msg']}")
-        else:
-            lines.append(f"{where}: found {found!r}; {problem['msg']}")
+            text = "missing; every key of config.yaml is needed"
+        elif not isinstance(found, dict):
+            text = f"found {found!r}; {text}"
+        lines.append(f"{'.'.join(map(str, problem['loc'])) or 'configuration'}: {text}")
     return "configuration refused:\n  " + "\n  ".join(lines)

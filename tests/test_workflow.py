@@ -23,7 +23,7 @@ def fresh(root: Path, tmp_path: Path) -> Project:
 
 def test_the_full_dry_run_needs_no_network_and_tells_jobs_and_gpu_jobs(fresh: Project) -> None:
     start = time.monotonic()
-    done = fresh.snakemake("--dry-run", "--quiet", "--", "all")
+    done = fresh.snakemake("--dry-run", "--quiet", "rules", "--", "all")
     assert done.returncode == 0, done.stdout
     assert time.monotonic() - start < 20
     jobs = job_table(done.stdout)
@@ -53,13 +53,13 @@ def test_missing_by_hand_files_stop_the_run_before_any_job(fresh: Project) -> No
 
 @pytest.mark.parametrize("target", ["pri30k", "pra310", "embeddings", "table1", "audit", "report"])
 def test_every_named_target_exists(fresh: Project, target: str) -> None:
-    assert job_table(fresh.demo("--dry-run", "--quiet", "--", target).stdout)
+    assert job_table(fresh.demo("--dry-run", "--quiet", "rules", "--", target).stdout)
 
 
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        (("split={identity: 0.2}",), "split.identity: found 0.2"),
+        (("split={identity: 0.2}",), "split.identity: found '0.2'"),
         (("splitt=3",), "splitt: unknown key; found the value 3"),
         (("structures={shards: many}",), "structures.shards: found 'many'"),
         (("evaluate={table1: [no_such]}",), "'no_such' is not in experiments"),

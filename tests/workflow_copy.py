@@ -60,7 +60,7 @@ class Project:
 
     def queued(self) -> dict[str, int]:
         """How many jobs of which rule a run would start now."""
-        return job_table(self.demo("--dry-run", "--quiet", "--", "all").stdout)
+        return job_table(self.demo("--dry-run", "--quiet", "rules", "--", "all").stdout)
 
     def edit(self, name: str, old: str, new: str) -> None:
         """Replace one passage of one file; it must be there."""

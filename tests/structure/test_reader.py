@@ -93,7 +93,7 @@ def test_full_sequence_of_seqres_and_its_fall_back(tmp_path: Path) -> None:
     ("name", "content", "part"),
     [
         ("a.cif.gz", b"no gzip", "not a readable coordinate file"),
-        ("a.pdb.gz", gzip.compress(b"ATOM\n" * 50)[:-12], "not a readable coordinate file"),
+        ("a.pdb.gz", gzip.compress(b"ATOM\n" * 50, mtime=0)[:-12], "not a readable coordinate file"),
         ("a.cif", b"data_x\nloop_\n_atom_site.id\n1 'open\n", "not a readable coordinate file"),
         ("a.pdb", b"REMARK nothing here\n", "expected"),
         ("a.xyz", b"", "expected a name ending"),

@@ -1,4 +1,4 @@
-# What every rule file uses: the checked configuration, and how to hand a part of it to a verb.
+# Shared by all rooms: the checked configuration, and how to hand a part of it to a verb.
 import atexit
 import os
 import shlex
@@ -65,6 +65,45 @@ def local_copies(wildcards):
 def as_json(settings):
     """A part of the configuration as the verbs take it."""
     return settings.model_dump_json()
+
+
+def weights_file(wildcards):
+    """The checkpoint of a language model; nothing where its weights are random."""
+    weights = run.language_models[wildcards.language_model].weights
+    return [] if weights.startswith("random:") else source_file(weights)
+
+
+def embeddings_of(kind):
+    """An input function: the embedding shards that an experiment reads for its proteins or its RNA."""
+
+    def shards(wildcards):
+        name = getattr(run.experiments[wildcards.experiment], kind)
+        return (
+            expand(
+                "<results>/embeddings/{name}/{shard}.h5",
+                name=name,
+                shard=range(run.embed.shards),
+            )
+            if name
+            else []
+        )
+
+    return shards
+
+
+def experiment_json(wildcards):
+    """The settings of one experiment."""
+    return as_json(run.experiments[wildcards.experiment])
+
+
+def predictions_of(experiments):
+    """The predictions of every seed and fold of the experiments."""
+    return expand(
+        "<results>/train/{experiment}/seed_{seed}/fold_{fold}/predictions.parquet",
+        experiment=experiments,
+        seed=run.evaluate.seeds,
+        fold=range(run.split.folds),
+    )
 
 
 AFFINITY = names_of("affinity")

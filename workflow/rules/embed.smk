@@ -1,12 +1,6 @@
 # Each distinct sequence goes once through a language model.
 
 
-def weights_file(wildcards):
-    """The checkpoint of a language model; nothing where its weights are random."""
-    weights = run.language_models[wildcards.language_model].weights
-    return [] if weights.startswith("random:") else source_file(weights)
-
-
 rule list_sequences:
     input:
         chains="<results>/structures/chains.parquet",
@@ -16,11 +10,11 @@ rule list_sequences:
         "<results>/embeddings/sequences.parquet",
     log:
         "<results>/logs/list_sequences.log",
+    conda:
+        "../../envs/copra.yaml"
     params:
         code=fingerprint("list-sequences"),
         shards=run.embed.shards,
-    conda:
-        "../../envs/copra.yaml"
     shell:
         "copra list-sequences {input.chains:q} --records {input.records:q} --pri30k {input.pri30k:q} "
         "--shards {params.shards} --out {output:q} 2> {log:q}"
@@ -34,15 +28,15 @@ rule embed_sequences:
         "<results>/embeddings/{language_model}/{shard}.h5",
     log:
         "<results>/logs/embed_sequences/{language_model}/{shard}.log",
+    conda:
+        "../../envs/copra.yaml"
+    resources:
+        gpu=1,
     params:
         code=fingerprint("embed-sequences"),
         model=lambda wildcards: as_json(run.language_models[wildcards.language_model]),
         settings=as_json(run.embed),
-        weights=lambda wildcards, input: f"--weights {shlex.quote(str(input.weights))}" if input.weights else "",
-    resources:
-        gpu=1,
-    conda:
-        "../../envs/copra.yaml"
+        weights=lambda wildcards, input: (f"--weights {shlex.quote(str(input.weights))}" if input.weights else ""),
     shell:
         "copra embed-sequences {input.sequences:q} --shard {wildcards.shard} --name {wildcards.language_model} "
         "--model {params.model:q} {params.weights} --settings {params.settings:q} --out {output:q} 2> {log:q}"
@@ -51,4 +45,8 @@ rule embed_sequences:
 rule embeddings:
     input:
         "<results>/embeddings/sequences.parquet",
-        expand("<results>/embeddings/{language_model}/{shard}.h5", language_model=LANGUAGE_MODELS, shard=range(run.embed.shards)),
+        expand(
+            "<results>/embeddings/{language_model}/{shard}.h5",
+            language_model=LANGUAGE_MODELS,
+            shard=range(run.embed.shards),
+        ),

@@ -1,16 +1,6 @@
 # Metrics are recomputed from predictions; tables and the report from metrics.
 
 
-def predictions_of(experiments):
-    """The predictions of every seed and fold of the experiments."""
-    return expand(
-        "<results>/train/{experiment}/seed_{seed}/fold_{fold}/predictions.parquet",
-        experiment=experiments,
-        seed=run.evaluate.seeds,
-        fold=range(run.split.folds),
-    )
-
-
 rule evaluate:
     input:
         predictions=predictions_of(run.evaluate.table1),
@@ -20,11 +10,11 @@ rule evaluate:
         "<results>/evaluate/metrics.parquet",
     log:
         "<results>/logs/evaluate.log",
+    conda:
+        "../../envs/copra.yaml"
     params:
         code=fingerprint("evaluate"),
         settings=as_json(run.evaluate),
-    conda:
-        "../../envs/copra.yaml"
     shell:
         "copra evaluate {input.predictions:q} --records {input.records:q} --folds {input.folds:q} "
         "--settings {params.settings:q} --out {output:q} 2> {log:q}"
@@ -38,11 +28,11 @@ rule table1:
         tsv="<results>/table1/table1.tsv",
     log:
         "<results>/logs/table1.log",
+    conda:
+        "../../envs/copra.yaml"
     params:
         code=fingerprint("table1"),
         settings=as_json(run.evaluate),
-    conda:
-        "../../envs/copra.yaml"
     shell:
         "copra table1 {input:q} --settings {params.settings:q} --markdown {output.markdown:q} "
         "--tsv {output.tsv:q} 2> {log:q}"
@@ -57,10 +47,10 @@ rule report:
         "<results>/report/report.html",
     log:
         "<results>/logs/report.log",
-    params:
-        code=fingerprint("report"),
-        results=run.paths.results,
     conda:
         "../../envs/copra.yaml"
+    params:
+        code=fingerprint("report"),
+        results=lambda wildcards, input: os.path.dirname(input.config),
     shell:
         "copra report {params.results:q} --config {input.config:q} --out {output:q} 2> {log:q}"

@@ -9,15 +9,15 @@ rule fetch_source:
         receipt="<raw>/sources/{source}/{filename}.receipt.json",
     log:
         "<results>/logs/fetch_source/{source}.{filename}.log",
+    conda:
+        "../../envs/copra.yaml"
     params:
         url=lambda wildcards: resolve_source(run, wildcards.source).urls,
         sha256=lambda wildcards: resolve_source(run, wildcards.source).sha256,
         version=lambda wildcards: resolve_source(run, wildcards.source).version,
-        required=lambda wildcards: "" if run.sources[wildcards.source].required else "no-",
+        required=lambda wildcards: ("" if run.sources[wildcards.source].required else "no-"),
         timeout_s=run.fetch.timeout_s,
         retries=run.fetch.retries,
-    conda:
-        "../../envs/copra.yaml"
     shell:
         "copra fetch-source {wildcards.source:q} --url {params.url:q} --sha256 {params.sha256} "
         "--version={params.version:q} --{params.required}required --timeout-s {params.timeout_s} "
@@ -31,11 +31,11 @@ rule list_entries:
         "<results>/entries/wanted.parquet",
     log:
         "<results>/logs/list_entries.log",
+    conda:
+        "../../envs/copra.yaml"
     params:
         code=fingerprint("list-entries"),
         shards=run.structures.shards,
-    conda:
-        "../../envs/copra.yaml"
     shell:
         "copra list-entries {input:q} --shards {params.shards} --out {output:q} 2> {log:q}"
 
@@ -47,14 +47,14 @@ rule fetch_structures:
         "<results>/fetched/{shard}.parquet",
     log:
         "<results>/logs/fetch_structures/{shard}.log",
+    conda:
+        "../../envs/copra.yaml"
     params:
         url=lambda wildcards: run.fetch.structure_urls,
         folder=f"{run.paths.raw}/structures",
         parallel_downloads=run.fetch.parallel_downloads,
         timeout_s=run.fetch.timeout_s,
         retries=run.fetch.retries,
-    conda:
-        "../../envs/copra.yaml"
     shell:
         "copra fetch-structures {input:q} --shard {wildcards.shard} --url {params.url:q} "
         "--folder {params.folder:q} --parallel-downloads {params.parallel_downloads} "

@@ -8,16 +8,16 @@ rule parse_affinity:
     output:
         measurements="<results>/parsed/{source}/measurements.parquet",
         rejects="<results>/parsed/{source}/rejects.parquet",
-    wildcard_constraints:
-        source="|".join(AFFINITY) or "(?!)",
     log:
         "<results>/logs/parse_affinity/{source}.log",
+    wildcard_constraints:
+        source="|".join(AFFINITY) or "(?!)",
+    conda:
+        "../../envs/copra.yaml"
     params:
         code=fingerprint("parse-affinity"),
         format=lambda wildcards: resolve_source(run, wildcards.source).format,
         version=lambda wildcards: resolve_source(run, wildcards.source).version,
-    conda:
-        "../../envs/copra.yaml"
     shell:
         "copra parse-affinity {input.file:q} --format {params.format} --source {wildcards.source} "
         "--version={params.version:q} --receipt {input.receipt:q} "
@@ -31,15 +31,15 @@ rule parse_mutations:
     output:
         mutations="<results>/parsed/{source}/mutations.parquet",
         rejects="<results>/parsed/{source}/rejects.parquet",
-    wildcard_constraints:
-        source="|".join(MUTATIONS) or "(?!)",
     log:
         "<results>/logs/parse_mutations/{source}.log",
+    wildcard_constraints:
+        source="|".join(MUTATIONS) or "(?!)",
+    conda:
+        "../../envs/copra.yaml"
     params:
         code=fingerprint("parse-mutations"),
         format=lambda wildcards: resolve_source(run, wildcards.source).format,
-    conda:
-        "../../envs/copra.yaml"
     shell:
         "copra parse-mutations {input.file:q} --format {params.format} --source {wildcards.source} "
         "--receipt {input.receipt:q} --mutations {output.mutations:q} --rejects {output.rejects:q} 2> {log:q}"
@@ -52,14 +52,14 @@ rule parse_biolip2:
     output:
         pairs="<results>/parsed/{source}/pairs.parquet",
         rejects="<results>/parsed/{source}/rejects.parquet",
-    wildcard_constraints:
-        source="|".join(PAIRS) or "(?!)",
     log:
         "<results>/logs/parse_biolip2/{source}.log",
-    params:
-        code=fingerprint("parse-biolip2"),
+    wildcard_constraints:
+        source="|".join(PAIRS) or "(?!)",
     conda:
         "../../envs/copra.yaml"
+    params:
+        code=fingerprint("parse-biolip2"),
     shell:
         "copra parse-biolip2 {input.file:q} --source {wildcards.source} --receipt {input.receipt:q} "
         "--pairs {output.pairs:q} --rejects {output.rejects:q} 2> {log:q}"

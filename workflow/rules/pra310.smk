@@ -13,10 +13,10 @@ rule merge_measurements:
         funnel="<results>/pra310/merge/funnel.parquet",
     log:
         "<results>/logs/merge_measurements.log",
-    params:
-        code=fingerprint("merge-measurements"),
     conda:
         "../../envs/copra.yaml"
+    params:
+        code=fingerprint("merge-measurements"),
     shell:
         "copra merge-measurements {input.measurements:q} --entries {input.entries:q} --chains {input.chains:q} "
         "--contacts {input.contacts:q} --candidates {output.candidates:q} "
@@ -35,11 +35,11 @@ rule calibrate_labels:
         funnel="<results>/pra310/calibrate/funnel.parquet",
     log:
         "<results>/logs/calibrate_labels.log",
+    conda:
+        "../../envs/copra.yaml"
     params:
         code=fingerprint("calibrate-labels"),
         settings=as_json(run.pra310),
-    conda:
-        "../../envs/copra.yaml"
     shell:
         "copra calibrate-labels {input.candidates:q} --measurements {input.measurements:q} "
         "--settings {params.settings:q} --corrections {input.corrections:q} --labels {output.labels:q} "
@@ -58,11 +58,11 @@ rule select_records:
         funnel="<results>/pra310/select/funnel.parquet",
     log:
         "<results>/logs/select_records.log",
+    conda:
+        "../../envs/copra.yaml"
     params:
         code=fingerprint("select-records"),
         settings=as_json(run.pra310),
-    conda:
-        "../../envs/copra.yaml"
     shell:
         "copra select-records {input.labels:q} --entries {input.entries:q} --chains {input.chains:q} "
         "--contacts {input.contacts:q} --settings {params.settings:q} --records {output.records:q} "

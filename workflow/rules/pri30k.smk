@@ -13,11 +13,11 @@ rule build_pri30k:
         funnel="<results>/pri30k/funnel.parquet",
     log:
         "<results>/logs/build_pri30k.log",
+    conda:
+        "../../envs/copra.yaml"
     params:
         code=fingerprint("build-pri30k"),
         settings=as_json(run.pri30k),
-    conda:
-        "../../envs/copra.yaml"
     shell:
         "copra build-pri30k --pairs {input.pairs:q} --entries {input.entries:q} --chains {input.chains:q} "
         "--contacts {input.contacts:q} --settings {params.settings:q} --out {output.pri30k:q} "

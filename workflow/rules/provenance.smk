@@ -6,11 +6,11 @@ rule describe_run:
         "<results>/run.json",
     log:
         "<results>/logs/describe_run.log",
+    conda:
+        "../../envs/copra.yaml"
     params:
         code=fingerprint("describe-run"),
         config=lambda wildcards: as_json(run),
-    conda:
-        "../../envs/copra.yaml"
     shell:
         "copra describe-run --config {params.config:q} --out {output:q} 2> {log:q}"
 
@@ -28,11 +28,11 @@ rule audit:
         page="<results>/audit/audit.html",
     log:
         "<results>/logs/audit.log",
-    params:
-        code=fingerprint("audit"),
-        results=run.paths.results,
     conda:
         "../../envs/copra.yaml"
+    params:
+        code=fingerprint("audit"),
+        results=lambda wildcards, input: os.path.dirname(input.config),
     shell:
         "copra audit {params.results:q} --config {input.config:q} --findings {output.findings:q} "
         "--page {output.page:q} 2> {log:q}"

@@ -8,12 +8,12 @@ rule cluster_proteins:
         "<results>/split/clusters.parquet",
     log:
         "<results>/logs/cluster_proteins.log",
+    conda:
+        "../../envs/copra.yaml"
+    threads: 4
     params:
         code=fingerprint("cluster-proteins"),
         identity=run.split.identity,
-    threads: 4
-    conda:
-        "../../envs/copra.yaml"
     shell:
         "copra cluster-proteins {input:q} --identity {params.identity} --threads {threads} "
         "--clusters {output:q} 2> {log:q}"
@@ -27,12 +27,12 @@ rule assign_folds:
         "<results>/split/folds.parquet",
     log:
         "<results>/logs/assign_folds.log",
+    conda:
+        "../../envs/copra.yaml"
     params:
         code=fingerprint("assign-folds"),
         folds=run.split.folds,
         seed=run.seed,
-    conda:
-        "../../envs/copra.yaml"
     shell:
         "copra assign-folds {input.clusters:q} --records {input.records:q} --folds {params.folds} "
         "--seed {params.seed} --out {output:q} 2> {log:q}"

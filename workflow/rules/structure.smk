@@ -11,11 +11,11 @@ rule read_structures:
         contacts="<results>/structures/shards/{shard}/contacts.parquet",
     log:
         "<results>/logs/read_structures/{shard}.log",
+    conda:
+        "../../envs/copra.yaml"
     params:
         code=fingerprint("read-structures"),
         contact_cutoff_angstrom=run.structures.contact_cutoff_angstrom,
-    conda:
-        "../../envs/copra.yaml"
     shell:
         "copra read-structures {input:q} --contact-cutoff-angstrom {params.contact_cutoff_angstrom} "
         "--store {output.store:q} --entries {output.entries:q} --chains {output.chains:q} "
@@ -24,18 +24,22 @@ rule read_structures:
 
 rule gather_structures:
     input:
-        expand("<results>/structures/shards/{shard}/{table}.parquet", shard=STRUCTURE_SHARDS, table=["entries", "chains", "contacts"]),
+        expand(
+            "<results>/structures/shards/{shard}/{table}.parquet",
+            shard=STRUCTURE_SHARDS,
+            table=["entries", "chains", "contacts"],
+        ),
     output:
         entries="<results>/structures/entries.parquet",
         chains="<results>/structures/chains.parquet",
         contacts="<results>/structures/contacts.parquet",
     log:
         "<results>/logs/gather_structures.log",
-    params:
-        code=fingerprint("gather-structures"),
-        shards=[f"{run.paths.results}/structures/shards/{shard}" for shard in STRUCTURE_SHARDS],
     conda:
         "../../envs/copra.yaml"
+    params:
+        code=fingerprint("gather-structures"),
+        shards=lambda wildcards, input: sorted({os.path.dirname(path) for path in input}),
     shell:
         "copra gather-structures {params.shards:q} --entries {output.entries:q} "
         "--chains {output.chains:q} --contacts {output.contacts:q} 2> {log:q}"
@@ -49,11 +53,11 @@ rule build_interfaces:
         "<results>/interfaces/pra310/{shard}.h5",
     log:
         "<results>/logs/build_interfaces/{shard}.log",
+    conda:
+        "../../envs/copra.yaml"
     params:
         code=fingerprint("build-interfaces"),
         interface_nodes=run.structures.interface_nodes,
-    conda:
-        "../../envs/copra.yaml"
     shell:
         "copra build-interfaces {input.records:q} --store {input.store:q} "
         "--interface-nodes {params.interface_nodes} --out {output:q} 2> {log:q}"

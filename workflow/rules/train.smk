@@ -1,36 +1,21 @@
 # One job per experiment, seed and fold; each writes predictions for records it has not seen.
 
 
-def embeddings_of(kind):
-    """An input function: the embedding shards that an experiment reads for its proteins or its RNA."""
-
-    def shards(wildcards):
-        name = getattr(run.experiments[wildcards.experiment], kind)
-        return expand("<results>/embeddings/{name}/{shard}.h5", name=name, shard=range(run.embed.shards)) if name else []
-
-    return shards
-
-
-def experiment_json(wildcards):
-    """The settings of one experiment."""
-    return as_json(run.experiments[wildcards.experiment])
-
-
 rule fit_baseline:
     input:
         records="<results>/pra310/select/records.parquet",
         folds="<results>/split/folds.parquet",
     output:
         "<results>/train/{experiment}/seed_{seed}/fold_{fold}/predictions.parquet",
-    wildcard_constraints:
-        experiment="|".join(CLASSICAL) or "(?!)",
     log:
         "<results>/logs/fit_baseline/{experiment}/seed_{seed}_fold_{fold}.log",
+    wildcard_constraints:
+        experiment="|".join(CLASSICAL) or "(?!)",
+    conda:
+        "../../envs/copra.yaml"
     params:
         code=fingerprint("fit-baseline"),
         experiment=experiment_json,
-    conda:
-        "../../envs/copra.yaml"
     shell:
         "copra fit-baseline {input.records:q} --folds {input.folds:q} --fold {wildcards.fold} "
         "--seed {wildcards.seed} --name {wildcards.experiment} --experiment {params.experiment:q} "
@@ -46,19 +31,18 @@ rule train_fold:
         rna_embeddings=embeddings_of("rna_lm"),
     output:
         "<results>/train/{experiment}/seed_{seed}/fold_{fold}/predictions.parquet",
-    wildcard_constraints:
-        experiment="|".join(NEURAL) or "(?!)",
     log:
         "<results>/logs/train_fold/{experiment}/seed_{seed}_fold_{fold}.log",
+    wildcard_constraints:
+        experiment="|".join(NEURAL) or "(?!)",
+    conda:
+        "../../envs/copra.yaml"
+    resources:
+        gpu=1,
     params:
         code=fingerprint("train-fold"),
         experiment=experiment_json,
-        checkpoint=lambda wildcards: f"{run.paths.results}/train/{wildcards.experiment}"
-        f"/seed_{wildcards.seed}/fold_{wildcards.fold}/checkpoint",
-    resources:
-        gpu=1,
-    conda:
-        "../../envs/copra.yaml"
+        checkpoint=lambda wildcards, output: os.path.join(os.path.dirname(output[0]), "checkpoint"),
     shell:
         "copra train-fold {input.records:q} --folds {input.folds:q} --fold {wildcards.fold} "
         "--seed {wildcards.seed} --name {wildcards.experiment} --experiment {params.experiment:q} "

@@ -1,0 +1,7 @@
+# Short names for those who like make; ./run does the work.
+.PHONY: demo test fast lint dag
+demo: ; ./run demo
+test: ; ./run test
+fast: ; ./run test --fast
+lint: ; ./run test tests/test_house.py
+dag: ; ./run snakemake --rulegraph mermaid-js
