@@ -72,7 +72,7 @@ def only_these_programs(folder: Path, *names: str) -> str:
 def test_run_alone_explains_its_words(root: Path, words: tuple[str, ...]) -> None:
     result = run(root / "run", *words)
     assert result.returncode == 0
-    for word in ("demo", "test", "real", "plan", "lock", "setup", "help"):
+    for word in ("demo", "test", "full", "plan", "lock", "setup", "help"):
         assert re.search(rf"^  {word} ", result.stdout, re.MULTILINE), f"{word} is not explained"
 
 

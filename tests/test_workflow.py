@@ -35,7 +35,7 @@ def test_the_full_dry_run_needs_no_network_and_tells_jobs_and_gpu_jobs(fresh: Pr
 
 
 def test_the_dry_run_under_the_slurm_profile(fresh: Project) -> None:
-    done = fresh.snakemake("--workflow-profile", "profiles/slurm", "--dry-run", "--", "all")
+    done = fresh.snakemake("--profile", "profiles/slurm", "--dry-run", "--", "all")
     assert done.returncode == 0, done.stdout
     assert "gpu=1" in done.stdout
     assert "slurm_partition" in done.stdout

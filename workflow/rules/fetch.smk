@@ -9,6 +9,7 @@ rule fetch_source:
         receipt="<raw>/sources/{source}/{filename}.receipt.json",
     log:
         "<results>/logs/fetch_source/{source}.{filename}.log",
+    localrule: True  # compute nodes often have no network
     conda:
         "../../envs/copra.yaml"
     params:
@@ -47,6 +48,7 @@ rule fetch_structures:
         "<results>/fetched/{shard}.parquet",
     log:
         "<results>/logs/fetch_structures/{shard}.log",
+    localrule: True  # compute nodes often have no network
     conda:
         "../../envs/copra.yaml"
     params:
