@@ -13,10 +13,13 @@ from pathlib import Path
 def replacing(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; on success flush it to disk and rename it into place.
 
-    If the body raises, the temporary file is removed and `path` is left as it was.
+    If the body raises, the temporary file is removed and `path` is left as it was. A process killed inside the
+    body leaves its temporary file; the name is always the same, so whoever writes `path` next takes it away.
+    One process at a time may write a path; snakemake's lock on the folder sees to that.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = path.with_name(f".{path.name}.tmp")
+    temporary.unlink(missing_ok=True)
     try:
         yield temporary
         with temporary.open("rb") as handle:

@@ -41,3 +41,9 @@ def test_a_table_of_another_kind_or_a_damaged_file_is_refused(tmp_path: Path) ->
     (tmp_path / "cut.parquet").write_bytes((tmp_path / "folds.parquet").read_bytes()[:100])
     with pytest.raises(InputError, match=r"cut\.parquet: not a readable Parquet file"):
         read_table(tmp_path / "cut.parquet", "folds")
+
+
+def test_what_a_killed_writer_left_is_taken_away_by_the_next(tmp_path: Path) -> None:
+    (tmp_path / ".folds.parquet.tmp").write_bytes(b"half")
+    write_table(FOLDS, tmp_path / "folds.parquet", "folds")
+    assert [path.name for path in tmp_path.iterdir()] == ["folds.parquet"]
