@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -22,3 +23,11 @@ def shared() -> Path:
     if not (folder / "data" / "MANIFEST.csv").is_file():
         pytest.skip("../shared with real data and reference numbers is not here")
     return folder
+
+
+@pytest.fixture(scope="session")
+def sample() -> ModuleType:
+    """The module that writes a small, complete results folder."""
+    import sample_results
+
+    return sample_results

@@ -18,7 +18,7 @@ from copra.structure.interface import NODE_ARRAYS, Interface
 from copra.structure.store import write_interfaces
 from copra.tables import TABLES, read_table, write_table
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[1]
 R_KCAL = 1.98720425864083e-3
 EXPERIMENTS = {
     "train_mean": "no language model", "forest": "no language model",
