@@ -142,7 +142,7 @@ def _add_argument(parser: argparse.ArgumentParser, parameter: inspect.Parameter,
 def _converter(hint: typing.Any) -> Callable[[str], typing.Any]:
     if hint in (str, int, float, Path):
         return typing.cast(Callable[[str], typing.Any], hint)
-    from copra.config import parse_settings
+    from copra.config_file import parse_settings
 
     return lambda text: parse_settings(hint, text)
 

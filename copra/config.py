@@ -1,18 +1,10 @@
-"""The configuration: every key, its type and what is allowed, checked before any job.
-
-`config.yaml` is the one complete configuration; a file given with `--configfile` overrides parts of it.
-No value has a default here: what is not in config.yaml does not exist.
-"""
+"""The configuration: every key, its type and what is allowed. No value has a default: config.yaml holds them all."""
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
-
-from copra.errors import ConfigError
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Positive = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
@@ -49,9 +41,13 @@ class Source(Settings):
 class Fetch(Settings):
     """How to download."""
 
+    released_until: Annotated[str, Field(pattern=r"^\d{4}-\d{2}-\d{2}$")]
     parallel_downloads: Count
+    requests_per_s: Positive | None
     retries: Annotated[int, Field(ge=0)]
     timeout_s: Positive
+    min_bytes_per_s: Annotated[int, Field(ge=0)]
+    missing_structures: Literal["go_on", "stop"]
     structure_urls: Annotated[list[str], Field(min_length=1)]
 
 
@@ -243,58 +239,3 @@ class Config(Settings):
                     allowed = [n for n, m in self.language_models.items() if m.family == family]
                     raise ValueError(f"experiments.{name}.{key}: '{lm}' is none of {allowed}")
         return self
-
-
-def parse_config(values: dict[str, Any]) -> Config:
-    """Check a configuration.
-
-    Raises ConfigError with the path of each refused key, what was found and what is allowed.
-    """
-    try:
-        return Config.model_validate(values)
-    except ValidationError as error:
-        raise ConfigError(_explain(error)) from None
-
-
-def load_config(*paths: Path) -> Config:
-    """Read and check a configuration: one complete file, then files that override parts of it, as snakemake does."""
-    values: dict[str, Any] = {}
-    for path in paths:
-        try:
-            found = yaml.safe_load(path.read_text())
-        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-            raise ConfigError(f"{path}: not a readable YAML file: {error}") from error
-        if not isinstance(found, dict):
-            raise ConfigError(f"{path}: expected keys with values, found {found!r:.80}")
-        _override(values, found)
-    return parse_config(values)
-
-
-def _override(values: dict[str, Any], by: dict[str, Any]) -> None:
-    for key, value in by.items():
-        if isinstance(value, dict) and isinstance(values.get(key), dict):
-            _override(values[key], value)
-        else:
-            values[key] = value
-
-
-def parse_settings(kind: Any, text: str) -> Any:
-    """One part of the configuration from JSON, as the rules hand it over."""
-    try:
-        return TypeAdapter(kind).validate_json(text, strict=True)
-    except ValidationError as error:
-        raise ConfigError(_explain(error)) from None
-
-
-def _explain(error: ValidationError) -> str:
-    lines = []
-    for problem in error.errors():
-        found, text = problem["input"], problem["msg"]
-        if problem["type"] == "extra_forbidden":
-            text = f"unknown key; found the value {found!r}"
-        elif problem["type"] == "missing":
-            text = "missing; every key of config.yaml is needed"
-        elif not isinstance(found, dict):
-            text = f"found {found!r}; {text}"
-        lines.append(f"{'.'.join(map(str, problem['loc'])) or 'configuration'}: {text}")
-    return "configuration refused:\n  " + "\n  ".join(lines)

@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from copra.config import load_config
+from copra.config_file import load_config
 from copra.download import Brought, Downloader, NotBrought, file_of_url, is_file_url
 from copra.errors import InputError
 from copra.files import replacing, sha256_of_file

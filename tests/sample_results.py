@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from copra.config import load_config
+from copra.config_file import load_config
 from copra.files import sha256_of_file, sha256_of_text
 from copra.pra310.calibrate import calibrate_labels
 from copra.pra310.curation import LITERATURE_COLUMNS

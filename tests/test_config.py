@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 import yaml
 
-from copra.config import Coformer, load_config, parse_config, parse_settings
+from copra.config import Coformer
+from copra.config_file import load_config, parse_config, parse_settings
 from copra.errors import ConfigError
 
 

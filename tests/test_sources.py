@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from copra.config import Config, parse_config
+from copra.config import Config
+from copra.config_file import parse_config
 from copra.errors import ConfigError, InputError
 from copra.fetch import missing_by_hand, resolve_source, sources
 from copra.sources import COLUMNS, read_sources

@@ -10,7 +10,8 @@ from typing import Any
 
 import pandas as pd
 
-from copra.config import Config, parse_config
+from copra.config import Config
+from copra.config_file import parse_config
 from copra.errors import InputError
 from copra.tables import concat_tables
 

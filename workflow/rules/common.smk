@@ -8,7 +8,7 @@ import sys
 REPOSITORY = workflow.basedir
 sys.path.insert(0, REPOSITORY)
 
-from copra.config import parse_config
+from copra.config_file import parse_config
 from copra.errors import CopraError
 from copra.fetch import missing_by_hand, resolve_source
 from copra.provenance.fingerprint import fingerprint
