@@ -1,7 +1,8 @@
 # Short names for those who like make; ./run does the work.
-.PHONY: demo test fast lint dag
+.PHONY: demo test fast lint bench dag
 demo: ; ./run demo
 test: ; ./run test
 fast: ; ./run test --fast
 lint: ; ./run test tests/test_house.py
+bench: ; ./run python benchmarks/structures.py
 dag: ; ./run snakemake --rulegraph mermaid-js

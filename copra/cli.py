@@ -23,9 +23,9 @@ from copra.errors import CopraError
 
 STAGES: dict[str, dict[str, tuple[str, str]]] = {
     "sources": {
-        "sources": ("copra.fetch", "list every source, where it is had and whether it is here"),
+        "sources": ("copra.source_list", "list every source, where it is had and whether it is here"),
         "fetch-source": ("copra.fetch", "bring one file of a source, verified"),
-        "fetch-structures": ("copra.fetch", "bring the coordinate files of one shard of entries"),
+        "fetch-structures": ("copra.fetch_structures", "bring the coordinate files of all wanted entries"),
     },
     "parse": {
         "list-entries": ("copra.parse.entries", "read the list of wanted PDB entries and deal them into shards"),
@@ -39,14 +39,21 @@ STAGES: dict[str, dict[str, tuple[str, str]]] = {
         "build-interfaces": ("copra.structure.shard", "cut the interfaces of one shard's complexes"),
     },
     "datasets": {
-        "build-pri30k": ("copra.pri30k", "pre-training pairs: connected chains, length limits, no repeats"),
+        "build-pri30k": ("copra.pri30k.build", "pre-training pairs: connected chains, length limits"),
         "merge-measurements": ("copra.pra310.merge", "join measurements and structures into candidates"),
         "calibrate-labels": ("copra.pra310.calibrate", "decide one label per candidate, by named rules"),
         "select-records": ("copra.pra310.select", "apply the limits: the labelled records"),
     },
     "split": {
-        "cluster-proteins": ("copra.split", "cluster the records by protein identity with CD-HIT"),
-        "assign-folds": ("copra.split", "deal the clusters into balanced folds"),
+        "align-sequences": ("copra.split.align", "align every two proteins and every two RNA of the records"),
+        "cluster-proteins": ("copra.split.clusters", "cluster the records by protein identity with CD-HIT"),
+        "cluster-by-identity": ("copra.split.clusters", "cluster the records by pairwise identities"),
+        "assign-folds": ("copra.split.folds", "deal the clusters into balanced folds"),
+        "assign-by-date": ("copra.split.families", "deal the records into blocks by release date"),
+        "read-folds": ("copra.split.families", "deal the records as a file of ids says"),
+        "choose-family": ("copra.split.families", "put one family's folds where training reads them"),
+        "report-leakage": ("copra.split.leakage", "what train and test share, per family and fold"),
+        "purge-pri30k": ("copra.split.purge", "the pre-training pairs without relatives of a test fold"),
     },
     "embed": {
         "list-sequences": ("copra.embed.store", "list the distinct sequences and deal them into shards"),
@@ -64,6 +71,7 @@ STAGES: dict[str, dict[str, tuple[str, str]]] = {
     "provenance": {
         "describe-run": ("copra.provenance.run", "write down the configuration, commit and versions of a run"),
         "audit": ("copra.provenance.audit", "check every table against its sources and its sums"),
+        "diff": ("copra.provenance.diff", "compare a build with the published PRI30k or PRA310, reason by reason"),
         "trace": ("copra.provenance.trace", "tell one label's whole story"),
     },
     "demo": {

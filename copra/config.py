@@ -4,18 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
-Positive = Annotated[float, Field(gt=0)]
-Count = Annotated[int, Field(ge=1)]
-Fraction = Annotated[float, Field(ge=0, lt=1)]
-Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]*$")]
-
-
-class Settings(BaseModel):
-    """A part of the configuration; unknown keys and wrong types are refused."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+from copra.config_base import Count, Fraction, Name, Positive, Settings
+from copra.config_split import Split
 
 
 class Paths(Settings):
@@ -63,7 +55,12 @@ class Pri30k(Settings):
     """Which chain pairs are pre-training pairs."""
 
     variant: Literal["component", "pairs"]
+    repeats: Literal["keep", "one_per_entry", "one"]
+    min_binding_residues: Count
+    counted_residues: Literal["observed", "full"]
+    min_protein_residues: Count
     max_protein_residues: Count
+    min_rna_nucleotides: Count
     max_rna_nucleotides: Count
     max_total_residues: Count
 
@@ -95,21 +92,17 @@ class Pra310(Settings):
     agree_within_kcal_mol: Positive
     unresolved_beyond_kcal_mol: Positive
     source_order: Annotated[list[str], Field(min_length=1)]
+    older_editions: dict[str, str]
+    max_packing_contacts: Annotated[int, Field(ge=0)]
     min_protein_residues: Count
     max_protein_residues: Count
     min_rna_nucleotides: Count
     max_rna_nucleotides: Count
     max_protein_chains: Count
     max_rna_chains: Count
-    dg_window_kcal_mol: Window | None
+    variant: Literal["full", "restricted"]
+    dg_window_kcal_mol: Window
     pra201: Pra201
-
-
-class Split(Settings):
-    """Clusters and folds."""
-
-    identity: Annotated[float, Field(ge=0.4, le=1)]
-    folds: Annotated[int, Field(ge=2, le=20)]
 
 
 class Encoder(Settings):

@@ -1,144 +1,160 @@
-"""Bringing bytes: source files and coordinate files. Nothing is parsed beyond what names a file.
-
-The only module of the package that reaches the network.
-"""
+"""Bringing the file of a source: from the first url that gives the right bytes, and only when it is not here."""
 
 from __future__ import annotations
 
-import gzip
-import json
 import logging
+import os
 import re
-import zlib
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+import time
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
-from copra.config_file import load_config
 from copra.download import Brought, Downloader, NotBrought, file_of_url, is_file_url
 from copra.errors import InputError
 from copra.files import replacing, sha256_of_file
-from copra.progress import progress
-from copra.sources import Source, how_to_get, missing_by_hand, read_sources, resolve_source
-
-__all__ = [
-    "Source", "fetch_source", "fetch_structures", "missing_by_hand", "resolve_source", "sources"
-]  # fmt: skip
+from copra.partial import Partial
+from copra.progress import ByteMeter
+from copra.receipts import Receipt, read_receipt, write_receipt
+from copra.sources import check_shape, how_to_get, read_sources
+from copra.whole import WrongBytes
 
 log = logging.getLogger(__name__)
 
 CURATED = Path("resources") / "curation" / "sources.tsv"
-ID_PATTERN = re.compile(r"^[A-Za-z0-9_]+$")
-ENDINGS = (".cif.gz", ".pdb.gz", ".cif", ".pdb")
-
-
-@dataclass(frozen=True)
-class Receipt:
-    """What stands beside a brought file."""
-
-    source: str
-    version: str
-    url: str
-    sha256: str
-    bytes: int
-    status: str  # "fetched" | "missing"
-    detail: str
-
-
-def _write_text(text: str, path: Path) -> None:
-    with replacing(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
-
-
-def _write_receipt(receipt: Receipt, path: Path) -> None:
-    _write_text(json.dumps(asdict(receipt), indent=2, sort_keys=True) + "\n", path)
-
-
-def _read_receipt(path: Path) -> Receipt | None:
-    try:
-        return Receipt(**json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError):
-        return None
-
-
-def sources(config: list[Path]) -> None:
-    """Print every source of a configuration: its licence, where it is had and whether it is here.
-
-    Of several configuration files the later ones override parts of the first.
-    """
-    settings = load_config(*config)
-    rows = [("source", "kind", "needed", "access", "licence", "state", "from")]
-    for name, chosen in settings.sources.items():
-        source = resolve_source(settings, name)
-        path = Path(settings.paths.raw) / "sources" / name / source.filename
-        needed = "required" if chosen.required else "optional"
-        start = source.where_to_get if source.access == "by_hand" else " ".join(source.urls[:1])
-        state = _state(path, source)
-        use = needed if chosen.use else "not used"
-        rows.append((name, source.kind, use, source.access, source.licence[:40], state, start[:100]))
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    for row in rows:
-        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
-    for text in missing_by_hand(settings):
-        print(f"\n{text}")
-
-
-def _state(path: Path, source: Source) -> str:
-    receipt = _read_receipt(path.with_name(f"{path.name}.receipt.json"))
-    if receipt is None or not path.is_file():
-        ready = any(is_file_url(url) and file_of_url(url).is_file() for url in source.urls)
-        return "put by hand, not taken yet" if ready else "not here"
-    if receipt.status == "missing":
-        return "missing"
-    return f"here, {receipt.bytes} bytes" if path.stat().st_size == receipt.bytes else "changed since it was fetched"
 
 
 def fetch_source(
-    source: str, *, url: list[str], sha256: str, version: str, required: bool, timeout_s: float, retries: int,
-    out: Path, receipt: Path,
+    source: str, *, url: list[str], sha256: str, version: str, begins: str, required: bool, timeout_s: float,
+    retries: int, min_bytes_per_s: int, out: Path, receipt: Path,
 ) -> None:  # fmt: skip
     """Bring one file of a source from the first of its urls that gives the right bytes.
 
-    `sha256` is the hexadecimal sum to expect, or "first_use": then what comes is recorded in the receipt. A source
-    that cannot be had and is not required becomes an empty file and a receipt with the status "missing".
+    `sha256` is the hexadecimal sum to expect, or "first_use": then what comes is recorded in the receipt. `begins`
+    is a regular expression for the start of the file, "" where none is known. A source that cannot be had and is not
+    required becomes an empty file and a receipt with the status "missing". What was brought over the network is
+    kept as a second name of the file, `.{name}.kept`, and not fetched again while url, version and sum are the same.
     Raises InputError, telling every url and why it failed, when a required source cannot be had.
     """
     if not re.fullmatch(r"[0-9a-f]{64}|first_use", sha256):
         raise InputError(f"source '{source}': sha256 is '{sha256}', expected 64 hexadecimal digits or first_use")
-    before = _read_receipt(receipt)
-    failures = []
-    downloader = Downloader(connections=1, retries=retries, timeout_s=timeout_s)
-    for address in url:
-        try:
-            with replacing(out) as temporary:
-                brought = downloader.bring(address, temporary)
-                _check_source(brought, temporary, sha256)
-        except NotBrought as reason:
-            failures.append(f"{address}: {reason}")
-            log.warning("source '%s': %s: %s", source, address, reason)
-            continue
-        detail = _changed(before, brought)
+    kept = _Kept(out)
+    if kept.serves(url, sha256, version):
+        told = kept.give(out, version)
+        write_receipt(told, receipt)
+        log.info("source '%s': here since %s; to fetch it anew delete %s", source, told.retrieved, kept.file)
+        return
+    downloader = Downloader(
+        connections=1, requests_per_s=None, retries=retries, timeout_s=timeout_s, min_bytes_per_s=min_bytes_per_s
+    )
+    brought, failures = _bring(source, url, sha256, begins, out, downloader)
+    if brought is not None:
+        detail = _changed(kept.receipt, brought)
         if detail:
             log.warning("source '%s': %s", source, detail)
-        _write_receipt(Receipt(source, version, address, brought.sha256, brought.n_bytes, "fetched", detail), receipt)
-        log.info("source '%s': %d bytes from %s", source, brought.n_bytes, address)
+        now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        told = Receipt(source, version, brought.url, brought.sha256, brought.n_bytes, "fetched", detail, now)
+        kept.take(out, told)
+        write_receipt(told, receipt)
+        log.info("source '%s': %d bytes from %s", source, brought.n_bytes, brought.url)
         return
     if required:
         raise InputError(_not_had(source, url, failures))
-    _write_text("", out)
-    _write_receipt(Receipt(source, version, "", "", 0, "missing", "; ".join(failures)), receipt)
+    with replacing(out) as temporary:
+        temporary.touch()
+    write_receipt(Receipt(source, version, "", "", 0, "missing", "; ".join(failures)), receipt)
     log.warning("source '%s': missing; it is optional and the run goes on without it", source)
 
 
-def _check_source(brought: Brought, path: Path, sha256: str) -> None:
-    if sha256 not in ("first_use", brought.sha256):
-        raise NotBrought(f"wrong bytes: expected sha256 {sha256}, found {brought.sha256}")
-    if not brought.n_bytes:
-        raise NotBrought("the file is empty")
-    with path.open("rb") as handle:
-        start = handle.read(256).lstrip().lower()
-    if start.startswith((b"<!doctype html", b"<html")):
-        raise NotBrought("a web page came in the place of the file")
+class _Kept:
+    """A second name of the source's file and a copy of its receipt, beside it.
+
+    Snakemake deletes the outputs of a job before it runs the job again, and a job runs again whenever one of its
+    parameters changed. Its `update()` would keep them, but when the job then fails, the next run takes the old file
+    for the new one (seen with snakemake 9.27). So what is kept lies under names that snakemake does not know.
+    """
+
+    def __init__(self, out: Path) -> None:
+        self.file = out.with_name(f".{out.name}.kept")
+        self._note = out.with_name(f".{out.name}.kept.json")
+        self.receipt = read_receipt(self._note)
+
+    def serves(self, urls: list[str], sha256: str, version: str) -> bool:
+        """Whether the kept file is what would be fetched."""
+        told = self.receipt
+        if told is None or told.url not in urls or not self.file.is_file():
+            return False
+        if sha256 != told.sha256 and (sha256 != "first_use" or version != told.version):
+            return False
+        return sha256_of_file(self.file) == told.sha256
+
+    def give(self, out: Path, version: str) -> Receipt:
+        """Put the kept file at `out`; returns its receipt."""
+        assert self.receipt is not None
+        with replacing(out) as temporary:
+            os.link(self.file, temporary)
+        return replace(self.receipt, version=version)
+
+    def take(self, out: Path, receipt: Receipt) -> None:
+        """Keep the file at `out`. A local file is not kept: it is where it was."""
+        self.file.unlink(missing_ok=True)
+        if not is_file_url(receipt.url):
+            try:
+                os.link(out, self.file)
+            except OSError as error:  # a file system without second names: the next change fetches it again
+                log.info("%s: no second name on this file system: %s", out, error.strerror)
+        write_receipt(receipt, self._note)
+
+
+def _bring(
+    source: str, urls: list[str], sha256: str, begins: str, out: Path, downloader: Downloader
+) -> tuple[Brought | None, list[str]]:
+    """Bring the file to `out`; returns what came, or None, and why the urls before it failed.
+
+    What came before the process was killed lies beside `out` and is continued.
+    """
+    failures = []
+    out.parent.mkdir(parents=True, exist_ok=True)
+    part = out.with_name(f".{out.name}.part")
+    notes = out.with_name(f".{out.name}.part.json")
+    pinned = "" if sha256 == "first_use" else sha256
+    with (
+        closing(ByteMeter(source)) as meter,
+        Partial(part, sha256=pinned, check=lambda: _KindCheck(part, begins), notes=notes, watch=meter) as partial,
+    ):
+        for address in partial.started_first(urls):
+            try:
+                brought = downloader.bring(address, partial)
+            except NotBrought as reason:
+                failures.append(f"{address}: {reason}")
+                log.warning("source '%s': %s: %s", source, address, reason)
+                continue
+            with replacing(out) as temporary:
+                os.replace(part, temporary)
+            notes.unlink(missing_ok=True)
+            return brought, failures
+        if not partial.n_bytes:
+            part.unlink()
+    return None, failures
+
+
+class _KindCheck:
+    """Looks at the start of a whole file: it must not be a web page, and must begin as this kind of file does."""
+
+    def __init__(self, path: Path, begins: str) -> None:
+        self._path, self._begins = path, begins
+
+    def feed(self, data: bytes) -> None:
+        """Nothing is judged on the way."""
+
+    def finish(self) -> None:
+        """Raises WrongBytes for another kind of file."""
+        with self._path.open("rb") as handle:
+            start = handle.read(256).lstrip().lower()
+        if start.startswith((b"<!doctype html", b"<html")):
+            raise WrongBytes("a web page came in the place of the file")
+        if wrong := check_shape(self._path, self._begins):
+            raise WrongBytes(wrong)
 
 
 def _changed(before: Receipt | None, now: Brought) -> str:
@@ -159,95 +175,3 @@ def _not_had(source: str, urls: list[str], failures: list[str]) -> str:
         lines.append(how_to_get(row["where_to_get"], places))
     lines.append(f"  or set sources.{source}.required: false in the configuration to go on without it")
     return "\n".join(lines)
-
-
-def fetch_structures(
-    wanted: Path, *, shard: int, url: list[str], folder: Path, parallel_downloads: int, retries: int,
-    timeout_s: float, out: Path,
-) -> None:  # fmt: skip
-    """Bring the coordinate files of one shard of entries into `folder`/{mid}/{id}.cif.gz (or as the url ends).
-
-    `url` are templates with {id} and {mid}, tried in order; {mid} is the two characters before the last of an id.
-    A file that is here and whole is not fetched again. One that cannot be had is a row with status "missing".
-    """
-    import pandas as pd
-
-    from copra.tables import TABLES, read_table, write_table
-
-    for template in url:
-        _ending(template)
-    table = read_table(wanted, "wanted_entries")
-    ids = sorted(table.loc[table["shard"] == shard, "pdb_id"])
-    if strange := [pdb_id for pdb_id in ids if not ID_PATTERN.fullmatch(pdb_id)]:
-        raise InputError(f"{wanted}: expected PDB ids of letters, digits and '_', found {strange}")
-    downloader = Downloader(connections=parallel_downloads, retries=retries, timeout_s=timeout_s)
-    with ThreadPoolExecutor(parallel_downloads) as pool:
-        futures = pool.map(lambda pdb_id: _fetch_structure(pdb_id, url, folder, downloader), ids)
-        rows = list(progress(futures, f"structures of shard {shard}", len(ids)))
-    write_table(pd.DataFrame(rows, columns=TABLES["fetched"].schema().names), out, "fetched")
-    here = sum(row["status"] == "fetched" for row in rows)
-    log.info("structures of shard %d: %d here, %d missing", shard, here, len(rows) - here)
-
-
-def _ending(template: str) -> str:
-    for ending in ENDINGS:
-        if template.endswith(ending):
-            return ending
-    raise InputError(f"structure url '{template}': expected an ending of {', '.join(ENDINGS)}")
-
-
-def _fetch_structure(pdb_id: str, urls: list[str], folder: Path, downloader: Downloader) -> dict[str, str | int]:
-    """The row of one entry: the file that is here already, or what the first good url gives."""
-    mid = pdb_id[-3:-1]
-    endings = list(dict.fromkeys(_ending(url) for url in urls))
-    paths = {ending: folder / mid / f"{pdb_id}{ending}" for ending in endings}
-    for path in paths.values():
-        receipt = _whole(path)
-        if receipt is not None:
-            return _row(pdb_id, path, receipt)
-    failures = []
-    for template in urls:
-        address = template.replace("{id}", pdb_id).replace("{mid}", mid)
-        path = paths[_ending(template)]
-        try:
-            with replacing(path) as temporary:
-                brought = downloader.bring(address, temporary)
-                _check_structure(temporary, path.name.endswith(".gz"))
-        except NotBrought as reason:
-            failures.append(f"{address}: {reason}")
-            continue
-        receipt = Receipt(pdb_id, "", address, brought.sha256, brought.n_bytes, "fetched", "")
-        _write_receipt(receipt, path.with_name(f"{path.name}.receipt.json"))
-        return _row(pdb_id, path, receipt)
-    log.warning("%s: missing: %s", pdb_id, "; ".join(failures))
-    return _row(pdb_id, "", Receipt(pdb_id, "", "", "", 0, "missing", "; ".join(failures)))
-
-
-def _whole(path: Path) -> Receipt | None:
-    """The receipt of a file that is here as it came, or was put here by hand and is whole; else None."""
-    if not path.is_file():
-        return None
-    sha256 = sha256_of_file(path)
-    receipt = _read_receipt(path.with_name(f"{path.name}.receipt.json"))
-    if receipt is not None:
-        return receipt if receipt.sha256 == sha256 else None
-    try:
-        _check_structure(path, path.name.endswith(".gz"))
-    except NotBrought:
-        return None
-    return Receipt("", "", "", sha256, path.stat().st_size, "fetched", "found in the folder")
-
-
-def _check_structure(path: Path, zipped: bool) -> None:
-    """Refuse what is not a whole gzip file, or holds no coordinates."""
-    try:
-        data = gzip.decompress(path.read_bytes()) if zipped else path.read_bytes()
-    except (OSError, EOFError, zlib.error) as error:
-        raise NotBrought(f"not a whole gzip file: {error}") from error
-    if b"ATOM" not in data and b"_atom_site." not in data:
-        raise NotBrought("no coordinates in the file")
-
-
-def _row(pdb_id: str, path: Path | str, receipt: Receipt) -> dict[str, str | int]:
-    told = {name: getattr(receipt, name) for name in ("status", "url", "sha256", "bytes", "detail")}
-    return {"pdb_id": pdb_id, "path": str(path), **told}

@@ -6,6 +6,9 @@ The Snakefile imports this while it builds the job graph, so nothing here loads 
 from __future__ import annotations
 
 import csv
+import gzip
+import re
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,10 +17,18 @@ from copra.download import file_of_url, is_file_url
 from copra.errors import ConfigError, InputError
 
 COLUMNS = (
-    "source", "version", "kind", "format", "filename", "urls", "access", "sha256", "bytes", "licence",
-    "redistribute", "citation", "where_to_get",
+    "source", "version", "kind", "format", "ddg_sign", "filename", "urls", "access", "sha256", "bytes", "begins",
+    "licence", "redistribute", "citation", "where_to_get",
 )  # fmt: skip
-KINDS = ("entries", "structures", "affinity", "mutations", "pairs", "weights")
+KINDS = ("entries", "obsolete", "structures", "affinity", "mutations", "pairs", "weights")
+CHOICES = (
+    ("kind", KINDS),
+    ("ddg_sign", ("", "mut_minus_wt", "wt_minus_mut")),
+    ("access", ("open", "by_hand")),
+    ("redistribute", ("yes", "no")),
+)
+SHAPE_BYTES = 1 << 16  # how much of a file's start is looked at
+SHOWN_BYTES = 100
 
 
 @dataclass(frozen=True)
@@ -28,11 +39,15 @@ class Source:
     version: str
     kind: str
     format: str
+    ddg_sign: str  # what the ddG of a source of mutations is; "" for other kinds
     filename: str
     urls: tuple[str, ...]
     access: str  # "open" | "by_hand"
     sha256: str  # hexadecimal, or "first_use": whatever comes first is recorded in the receipt
+    n_bytes: int | None  # None where the size is not known beforehand
+    begins: str  # a regular expression for the start of the content, "" where none is known
     licence: str
+    redistribute: bool
     where_to_get: str
 
 
@@ -49,19 +64,32 @@ def read_sources(path: Path) -> dict[str, dict[str, str]]:
             where = f"{path}, line {reader.line_num}"
             if None in row or None in row.values():
                 raise InputError(f"{where}: expected {len(COLUMNS)} cells")
-            for column, allowed in (("kind", KINDS), ("access", ("open", "by_hand")), ("redistribute", ("yes", "no"))):
-                if row[column] not in allowed:
-                    raise InputError(f"{where}: {column} is '{row[column]}', expected one of {', '.join(allowed)}")
+            _check_row(row, where)
             if row["source"] in rows:
                 raise InputError(f"{where}: source '{row['source']}' stands there twice")
             rows[row["source"]] = row
     return rows
 
 
+def _check_row(row: dict[str, str], where: str) -> None:
+    for column, allowed in CHOICES:
+        if row[column] not in allowed:
+            raise InputError(f"{where}: {column} is '{row[column]}', expected one of {', '.join(allowed)}")
+    if (row["kind"] == "mutations") != bool(row["ddg_sign"]):
+        raise InputError(f"{where}: ddg_sign is '{row['ddg_sign']}'; sources of mutations state it, no others do")
+    if not re.fullmatch(r"\d*", row["bytes"]):
+        raise InputError(f"{where}: bytes is '{row['bytes']}', expected a number or nothing")
+    try:
+        re.compile(row["begins"].encode())
+    except re.error as error:
+        raise InputError(f"{where}: begins is '{row['begins']}', expected a regular expression: {error}") from error
+
+
 def resolve_source(config: Config, name: str) -> Source:
     """A source of the configuration, its overrides laid over its row in sources.tsv.
 
-    `{by_hand}` and `{filename}` in urls are replaced. Raises ConfigError when there is no such source.
+    `{by_hand}` and `{filename}` in urls, `{released_until}` in urls and version are replaced. Raises ConfigError when
+    there is no such source or when its filename is none.
     """
     rows = read_sources(Path(config.paths.curation) / "sources.tsv")
     if name not in config.sources or name not in rows:
@@ -69,20 +97,70 @@ def resolve_source(config: Config, name: str) -> Source:
         raise ConfigError(f"sources: '{name}' is not in {missing}")
     chosen, row = config.sources[name], rows[name]
     filename = row["filename"] if chosen.filename is None else chosen.filename
+    _check_filename(name, filename)
     urls = row["urls"].split() if chosen.urls is None else chosen.urls
-    filled = [url.replace("{by_hand}", config.paths.by_hand).replace("{filename}", filename) for url in urls]
+    places = {
+        "{by_hand}": config.paths.by_hand, "{filename}": filename, "{released_until}": config.fetch.released_until
+    }  # fmt: skip
+    filled = [_fill(url, places) for url in urls]
     return Source(
         name=name,
-        version=row["version"] if chosen.version is None else chosen.version,
+        version=_fill(row["version"] if chosen.version is None else chosen.version, places),
         kind=row["kind"],
         format=row["format"],
+        ddg_sign=row["ddg_sign"],
         filename=filename,
         urls=tuple(filled),
         access=row["access"] if chosen.urls is None else "by_hand" if all(map(is_file_url, filled)) else "open",
         sha256=(row["sha256"] or "first_use") if chosen.sha256 is None else chosen.sha256,
+        n_bytes=int(row["bytes"]) if row["bytes"] and chosen.urls is None else None,
+        begins=row["begins"],
         licence=row["licence"],
+        redistribute=row["redistribute"] == "yes",
         where_to_get=row["where_to_get"],
     )
+
+
+def _fill(text: str, places: dict[str, str]) -> str:
+    # not str.format: a url may hold braces of its own
+    for place, value in places.items():
+        text = text.replace(place, value)
+    return text
+
+
+def _check_filename(name: str, filename: str) -> None:
+    """The file lies in the source's own folder, under a name that a rule can use and that is not its receipt's."""
+    if (
+        filename in ("", ".")
+        or ".." in filename
+        or set(filename) & set("/\\{}\n")
+        or filename.endswith(".receipt.json")
+    ):
+        raise ConfigError(
+            f"sources.{name}.filename: found '{filename}'; expected the plain name of a file, without a slash, "
+            "a backslash, '..' or braces, that does not end in .receipt.json"
+        )
+
+
+def check_shape(path: Path, begins: str) -> str:
+    """What is wrong with the start of a file: "" where its first 64 KiB match the regular expression `begins`.
+
+    A gzip file is looked at unpacked, whatever its name, and a byte order mark is passed over. The text says what was
+    expected and what stands there.
+    """
+    if not begins:
+        return ""
+    try:
+        with path.open("rb") as handle:
+            packed = handle.read(2) == b"\x1f\x8b"
+        with gzip.open(path) if packed else path.open("rb") as content:
+            start = content.read(SHAPE_BYTES).removeprefix(b"\xef\xbb\xbf")
+    except (OSError, EOFError, zlib.error) as error:
+        return f"the file cannot be read: {error}"
+    if re.match(begins.encode(), start):
+        return ""
+    found = start[:SHOWN_BYTES].decode("utf-8", "replace")
+    return f"another kind of file: expected a start that matches {begins!r}, found {found!r}"
 
 
 def missing_by_hand(config: Config) -> list[str]:

@@ -40,7 +40,7 @@ RNA_CHAIN_TYPES = ("rna", "hybrid")
 
 TABLES = {
     # one row per PDB entry that the entry list names
-    "wanted_entries": Table(("pdb_id",), ("pdb_id string", "shard int")),
+    "wanted_entries": Table(("pdb_id",), ("pdb_id string", "shard int", "replaces string")),
     # one row per wanted entry: what the fetch brought
     "fetched": Table(
         ("pdb_id",),
@@ -62,7 +62,8 @@ TABLES = {
         ("mutation_id",),
         (
             "mutation_id string", "source string", "source_row string", "file_sha256 string", "raw_text string",
-            "pdb_id string", "chain string", "mutation string", "ddg_mut_minus_wt_kcal_mol float",
+            "pdb_id string", "chain string", "mutation string", "mutation_kind string",
+            "ddg_mut_minus_wt_kcal_mol float", "temperature_k float?", "pmid string", "comment string",
         ),
     ),
     # one row per source row that was not understood
@@ -101,7 +102,7 @@ TABLES = {
         ("pdb_id", "protein_chain", "rna_chain"),
         (
             "pdb_id string", "protein_chain string", "rna_chain string", "n_residue_contacts int",
-            "min_distance_angstrom float",
+            "min_distance_angstrom float", "n_atom_contacts int", "n_binding_residues int",
         ),
     ),
     # one row per pre-training pair
@@ -109,10 +110,13 @@ TABLES = {
         ("pair_id",),
         (
             "pair_id string", "pdb_id string", "protein_chain string", "rna_chain string", "component int",
-            "origin string", "protein_sha256 string", "rna_sha256 string", "n_protein_residues int",
-            "n_rna_nucleotides int",
+            "origin string", "n_binding_residues int", "protein_sha256 string", "rna_sha256 string",
+            "n_protein_residues int", "n_rna_nucleotides int", "n_protein_observed int", "n_rna_observed int",
+            "case_safe_key string",
         ),
     ),
+    # one row per pre-training pair that is built here, listed elsewhere, or both
+    "diff_pri30k": Table(("pair_id",), ("pair_id string", "verdict string", "reason string", "evidence string")),
     # one row per complex that at least one measurement may describe
     "candidates": Table(
         ("candidate_id",),
@@ -131,6 +135,15 @@ TABLES = {
             "deciding_rule string", "label_grade string",
         ),
     ),
+    # one row per pair of sources, and one for all pairs: how far they disagree
+    "label_noise": Table(
+        ("source", "other_source", "copies_left_out"),
+        (
+            "source string", "other_source string", "copies_left_out bool", "n_complexes int",
+            "mean_difference_kcal_mol float", "sd_difference_kcal_mol float", "label_error_sd_kcal_mol float",
+            "label_sd_kcal_mol float", "ceiling_pcc float",
+        ),
+    ),
     # one row per labelled complex with a structure: PRA310 as built here
     "records": Table(
         ("record_id",),
@@ -140,7 +153,16 @@ TABLES = {
             "temperature_k float", "temperature_assumed bool", "sources string", "measurement_ids string",
             "deciding_rule string", "label_grade string", "protein_sequences string", "rna_sequences string",
             "protein_sha256 string", "rna_sha256 string", "n_protein_chains int", "n_rna_chains int",
-            "n_protein_residues int", "n_rna_nucleotides int", "in_pra201 bool",
+            "n_protein_residues int", "n_rna_nucleotides int", "in_pra201 bool", "in_dg_window bool",
+        ),
+    ),
+    # one row per entry of the published PRA310, and per label of an entry that is not in it
+    "diff_pra310": Table(
+        ("pdb_id", "candidate_id"),
+        (
+            "pdb_id string", "candidate_id string", "verdict string", "reason string",
+            "published_dg_kcal_mol float?", "dg_kcal_mol float?", "published_sources string", "sources string",
+            "record string", "in_published_pra201 bool", "in_pra201 bool",
         ),
     ),
     # one row per judgement: what was decided on which subject, by which rule
@@ -163,6 +185,28 @@ TABLES = {
     ),
     # one row per record of a split
     "folds": Table(("record_id",), ("record_id string", "cluster string", "fold int")),
+    # one row per two distinct sequences of the records, of one molecule type
+    "identities": Table(
+        ("molecule_type", "sequence_a", "sequence_b"),
+        (
+            "molecule_type string", "sequence_a string", "sequence_b string", "n_residues_a int",
+            "n_residues_b int", "n_aligned int", "n_identical int", "score float", "identity float",
+        ),
+    ),
+    # one row per split family and tested fold: what train and test share
+    "leakage": Table(
+        ("family", "fold"),
+        (
+            "family string", "fold int", "n_train int", "n_test int", "dg_mean_kcal_mol float",
+            "dg_sd_kcal_mol float", "protein_identity_max float?", "protein_test_record string",
+            "protein_train_record string", "n_test_protein_30 int", "n_test_protein_40 int",
+            "n_test_protein_70 int", "n_test_protein_90 int", "n_test_same_protein int",
+            "rna_identity_max float?", "rna_test_record string", "rna_train_record string",
+            "n_test_rna_30 int", "n_test_rna_40 int", "n_test_rna_70 int", "n_test_rna_90 int",
+            "n_test_same_rna int", "n_test_same_entry int", "n_pri30k_same_entry int",
+            "n_pri30k_same_protein int", "n_pri30k_related_protein int", "n_pri30k_same_rna int",
+        ),
+    ),
     # one row per distinct sequence that a language model shall embed
     "sequences": Table(
         ("sequence_sha256", "molecule_type"),  # a peptide AAAA and an RNA AAAA have the same sha256

@@ -12,6 +12,7 @@ import yaml
 
 from copra.config_file import load_config
 from copra.files import sha256_of_file, sha256_of_text
+from copra.parse.affinity import parse_affinity
 from copra.pra310.calibrate import calibrate_labels
 from copra.pra310.curation import LITERATURE_COLUMNS
 from copra.structure.interface import NODE_ARRAYS, Interface
@@ -49,23 +50,30 @@ def protein(number: int) -> str:
     return "".join(generator.choice(list("ARNDCQEGHILKMFPSTWYV"), 60))
 
 
-def write_results(folder: Path, *, n: int = 20, folds: int = 5) -> Path:
-    """Write a whole run of `n` records into `folder`; returns the path of run.json."""
+def write_results(folder: Path, *, n: int = 20, folds: int = 5, first_dg: float = -9.5) -> Path:
+    """Write a whole run of `n` records into `folder`, the first with this dG; returns the path of run.json."""
     results, raw = folder / "results", folder / "raw"
     (raw / "sources" / "prbabv2").mkdir(parents=True)
     cells = raw / "sources" / "prbabv2" / "prbabv2.csv"
     generator = np.random.default_rng(3)
     dg = np.round(generator.uniform(-13, -6, n), 3)
+    dg[0] = first_dg
     kd = np.exp(dg / (R_KCAL * 298.15))
     ids = [f"1a{i:02d}" for i in range(n)]
-    cells.write_text("pdb,kd_molar\n" + "".join(f"{p},{k!r}\n" for p, k in zip(ids, kd.tolist(), strict=True)))
+    cells.write_text(_cells(ids, kd))
     sha = sha256_of_file(cells)
     receipt = {"source": "prbabv2", "sha256": sha, "bytes": cells.stat().st_size, "status": "fetched", "detail": ""}
     cells.with_name("prbabv2.csv.receipt.json").write_text(json.dumps(RECEIPT | receipt))
     missing = {"source": "prdbv3", "sha256": "", "bytes": 0, "status": "missing", "detail": "no mirror answered"}
     (raw / "sources" / "prdbv3").mkdir()
     (raw / "sources" / "prdbv3" / "prdbv3.csv.receipt.json").write_text(json.dumps(RECEIPT | missing))
-    _parsed(results, ids, kd, sha)
+    entries = raw / "sources" / "pdb_entries" / "entries.txt"
+    entries.parent.mkdir()
+    entries.write_text("\n".join(ids) + "\n")
+    receipt |= {"source": "pdb_entries", "sha256": sha256_of_file(entries), "bytes": entries.stat().st_size}
+    entries.with_name("entries.txt.receipt.json").write_text(json.dumps(RECEIPT | receipt))
+    _parsed(results, cells)
+    _parsed(results, raw / "sources/prdbv3/prdbv3.csv")
     _structures(results, ids)
     curation = folder / "curation"
     curation.mkdir()
@@ -73,6 +81,7 @@ def write_results(folder: Path, *, n: int = 20, folds: int = 5) -> Path:
     (curation / "literature.tsv").write_text("\t".join(LITERATURE_COLUMNS) + "\n")
     expected = (ROOT / "resources/curation/expected_counts.yaml").read_bytes()
     (curation / "expected_counts.yaml").write_bytes(expected)
+    (curation / "sources.tsv").write_bytes((ROOT / "resources/curation/sources.tsv").read_bytes())
     dg = _labels(folder, ids)
     fold = np.arange(n) % folds
     rows = [{"record_id": f"{p}:A:B", "cluster": f"{p}:A:B", "fold": int(f)} for p, f in zip(ids, fold, strict=True)]
@@ -85,22 +94,30 @@ def write_results(folder: Path, *, n: int = 20, folds: int = 5) -> Path:
     return _run(folder, results, raw, folds)
 
 
-def _parsed(results: Path, ids: list[str], kd: np.ndarray, sha: str) -> None:
-    rows = []
-    for i, (pdb_id, value) in enumerate(zip(ids, kd.tolist(), strict=True)):
-        values = {
-            "measurement_id": f"prbabv2:{i + 2}", "source": "prbabv2", "source_row": str(i + 2), "file_sha256": sha,
-            "raw_text": f"{pdb_id},{value!r}", "pdb_id": pdb_id, "protein_chains": "A", "rna_chains": "B",
-            "quantity": "Kd", "relation": "=", "value": value, "unit": "M", "temperature_k": None if i % 2 else 298.15,
-        }  # fmt: skip
-        rows.append(fill("measurements", **values))
-    rows.append(
-        fill("measurements", measurement_id="prbabv2:99", source="prbabv2", source_row="99", quantity="Kd",
-             relation="=", value=1e-9, unit="M", mutation="K3A", pdb_id="9zzz", file_sha256=sha, raw_text="9zzz,<1 nM")
+HEADING = (
+    "No,PDB ID,Protein name,RNA name,Kd(Experimental Value),Kd(mol),dG(kcal/mol),Method,pH,T(k),Reference,"
+    "Reference location,Buffer\n"
+)
+
+
+def _cells(ids: list[str], kd: np.ndarray) -> str:
+    """A PRBABv2 table: one row per entry, one more that the merge drops, one that is not understood."""
+    rows = [
+        f"{i + 1},{pdb_id.upper()}_A:B,,,{value * 1e9!r} nM,{value!r},{R_KCAL * 298.15 * np.log(value):.3f},,pH 7,{'' if i % 2 else 298.15},,Table 1,"
+        for i, (pdb_id, value) in enumerate(zip(ids, kd.tolist(), strict=True))
+    ]
+    rows.append("98,9ZZZ_A:B,,,1 nM,1e-9,-12.278,,,298.15,,,")
+    rows.append("99,<b>hostile</b>,,,,,,,,,,,")
+    return HEADING + "\n".join(rows) + "\n"
+
+
+def _parsed(results: Path, cells: Path) -> None:
+    source = cells.parent.name
+    folder = results / "parsed" / source
+    parse_affinity(
+        cells, format=source, source=source, version="1", receipt=cells.with_name(f"{cells.name}.receipt.json"),
+        measurements=folder / "measurements.parquet", rejects=folder / "rejects.parquet",
     )  # fmt: skip
-    put(results / "parsed/prbabv2/measurements.parquet", "measurements", rows)
-    reject = fill("rejects", source="prbabv2", source_row="100", raw_text="<b>hostile</b>", reason="no_value")
-    put(results / "parsed/prbabv2/rejects.parquet", "rejects", [reject])
 
 
 def _structures(results: Path, ids: list[str]) -> None:
@@ -142,19 +159,21 @@ def interface(number: int, pdb_id: str) -> Interface:
 def _labels(folder: Path, ids: list[str]) -> np.ndarray:
     """Candidates, labels (by the real calibration) and records; returns dG of each id."""
     results = folder / "results"
+    measured = read_table(results / "parsed/prbabv2/measurements.parquet", "measurements")
+    stated = measured.set_index("pdb_id")["measurement_id"].to_dict()
     candidates = []
-    for i, pdb_id in enumerate(ids):
-        name = {"pdb_id": pdb_id, "protein_chains": "A", "rna_chains": "B", "measurement_ids": f"prbabv2:{i + 2}"}
+    for pdb_id in ids:
+        name = {"pdb_id": pdb_id, "protein_chains": "A", "rna_chains": "B", "measurement_ids": stated[pdb_id]}
         candidates.append(fill("candidates", candidate_id=f"{pdb_id}:A:B", n_measurements=1, **name))
     merge, calibrate, select = (results / "pra310" / step for step in ("merge", "calibrate", "select"))
     put(merge / "candidates.parquet", "candidates", candidates)
-    drop = {"step": "merge", "subject": "prbabv2:99", "rule": "mutant_construct", "verdict": "drop"}
+    drop = {"step": "merge", "subject": stated["9zzz"], "rule": "mutant_construct", "verdict": "drop"}
     put(merge / "decisions.parquet", "decisions", [fill("decisions", note="<i>9zzz</i>", **drop)])
     calibrate_labels(
         merge / "candidates.parquet", measurements=[results / "parsed/prbabv2/measurements.parquet"],
         settings=load_config(ROOT / "config.yaml").pra310, corrections=folder / "curation/corrections.yaml",
-        labels=calibrate / "labels.parquet", decisions=calibrate / "decisions.parquet",
-        funnel=calibrate / "funnel.parquet",
+        labels=calibrate / "labels.parquet", noise=calibrate / "label_noise.parquet",
+        decisions=calibrate / "decisions.parquet", funnel=calibrate / "funnel.parquet",
     )  # fmt: skip
     labels = read_table(calibrate / "labels.parquet", "labels")
     records = []
@@ -162,7 +181,7 @@ def _labels(folder: Path, ids: list[str]) -> np.ndarray:
         values = {
             "protein_sequences": protein(i), "rna_sequences": "ACGUAC", "protein_sha256": sha256_of_text(protein(i)),
             "rna_sha256": sha256_of_text("ACGUAC"), "n_protein_chains": 1, "n_rna_chains": 1,
-            "n_protein_residues": 60, "n_rna_nucleotides": 6, "in_pra201": i % 3 != 0,
+            "n_protein_residues": 60, "n_rna_nucleotides": 6, "in_pra201": i % 3 != 0, "in_dg_window": True,
         }  # fmt: skip
         records.append(fill("records", record_id=label.pop("candidate_id"), **label, **values))
     put(select / "records.parquet", "records", records)
@@ -203,6 +222,9 @@ def _run(folder: Path, results: Path, raw: Path, folds: int) -> Path:
         "curation": str(folder / "curation"),
     }
     config["split"]["folds"] = folds
+    config["sources"] = {
+        name: config["sources"][name] | {"version": "1", "filename": f"{name}.csv"} for name in ("prbabv2", "prdbv3")
+    }
     config["experiments"] = {
         name: {"model": "train_mean", "shuffle_labels": False} for name in EXPERIMENTS
     }  # what they are does not matter here

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from copra import cli
-from copra.config import Split
+from copra.config import Embed
 from copra.errors import InputError
 
 
@@ -33,18 +33,19 @@ def test_arguments_are_read_off_the_signature(tmp_path: Path) -> None:
     seen = {}
 
     def step(
-        table: Path, *, count: int, settings: Split, names: list[str], strict: bool, out: Path | None = None
+        table: Path, *, count: int, settings: Embed, names: list[str], strict: bool, out: Path | None = None
     ) -> int:
         """A step."""
         seen.update(table=table, count=count, settings=settings, names=names, strict=strict, out=out)
         return 1
 
-    words = ["a.csv", "--count", "3", "--settings", '{"identity":0.7,"folds":5}', "--names", "x", "y z", "--no-strict"]
+    embed = '{"shards":2,"max_tokens_per_batch":100,"dtype":"float16"}'
+    words = ["a.csv", "--count", "3", "--settings", embed, "--names", "x", "y z", "--no-strict"]
     assert cli.call(step, "step", words) == 1
     assert seen == {
         "table": Path("a.csv"),
         "count": 3,
-        "settings": Split(identity=0.7, folds=5),
+        "settings": Embed(shards=2, max_tokens_per_batch=100, dtype="float16"),
         "names": ["x", "y z"],
         "strict": False,
         "out": None,

@@ -38,7 +38,7 @@ def test_a_file_that_is_no_configuration_is_named(root: Path, tmp_path: Path, te
 @pytest.mark.parametrize(
     ("path", "value", "expected"),
     [
-        ("split.identity", 0.39, "split.identity: found 0.39"),
+        ("split.purge.protein_identity", 1.5, "split.purge.protein_identity: found 1.5"),
         ("split.folds", "5", "split.folds: found '5'"),
         ("split.fold", 5, "split.fold: unknown key"),
         ("pra310.dg_window_kcal_mol", {"low": -5.0, "high": -13.0}, "pra310.dg_window_kcal_mol: "),

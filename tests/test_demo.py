@@ -51,7 +51,7 @@ def test_the_report_names_what_was_left_out_and_which_weights_were_used(demo: Pr
     assert "synthetic" in page
     assert "No pre-trained language model was used" in page
     assert "ceiling by label noise" in page or "data:image" in page
-    for reason in ("not_readable", "not_fetched", "only_censored", "nucleic_acid_is_dna"):
+    for reason in ("not_a_coordinate_file", "not_fetched", "only_censored", "nucleic_acid_is_dna"):
         assert reason in page
     assert "http://" not in page.replace("http://www.w3.org", "")
     assert "<script src" not in page

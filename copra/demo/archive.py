@@ -22,8 +22,9 @@ from copra.files import replacing
 
 log = logging.getLogger(__name__)
 
-DAMAGED_ID, MISSING_ID = "0xaa", "0xab"
+DAMAGED_ID, MISSING_ID, OBSOLETE_ID, WITHDRAWN_ID = "0xaa", "0xab", "0xac", "0xad"
 TWO_LETTER_CHAINS_ENTRY = 3  # index among the unlabelled, one with two protein chains
+SUCCESSOR_ENTRY = 4  # index among the unlabelled, of the entry that the search names by OBSOLETE_ID
 EXTRA_DG_KCAL_MOL = -8.0
 
 
@@ -42,6 +43,7 @@ def write_demo(folder: Path, *, seed: int) -> None:
     two_letters = small[TWO_LETTER_CHAINS_ENTRY]
     two_letters.chains[0].name, two_letters.chains[1].name = "AA", "Aa"
     two_letters.hard_case = "two_letter_chain_ids_differ_by_case"
+    small[SUCCESSOR_ENTRY].hard_case = "listed_by_its_obsolete_id"
     labelled = label_all(members, streams[3])
     entries = members + small + lost
     for entry in entries:
@@ -72,8 +74,11 @@ def _write_tables(
 ) -> None:
     mutations = mutations_of(labelled, rng)
     present = [entry for entry in entries if entry.in_archive]
+    successor = next(entry.pdb_id for entry in entries if entry.hard_case == "listed_by_its_obsolete_id")
+    listed = [OBSOLETE_ID if entry.pdb_id == successor else entry.pdb_id for entry in entries]
     texts = {
-        "archive/search/protein_rna_entries.json": sources.search_answer([entry.pdb_id for entry in entries]),
+        "archive/search/protein_rna_entries.json": sources.search_answer(listed),
+        "archive/status/obsolete.dat": sources.obsolete_list({OBSOLETE_ID: successor, WITHDRAWN_ID: ""}),
         "archive/pdbbind/INDEX_general_PN.2020R1.lst": sources.pdbbind_index(
             labelled, [(entry, EXTRA_DG_KCAL_MOL) for entry in lost]
         ),

@@ -48,6 +48,7 @@ HARD_CASE_TEXT = {
     "label_ids_differ_from_author_ids": "the nucleic chain is first in the file: label ids are not author ids",
     "ion_and_water": "a magnesium ion and two waters beside the polymers",
     "two_letter_chain_ids_differ_by_case": "unlabelled; protein chains AA and Aa",
+    "listed_by_its_obsolete_id": "unlabelled; the search names it 0xac, which is obsolete",
     "damaged": "the mmCIF text is cut in the middle of an atom row; pdbbind states a Kd",
     "missing": "listed by the search and labelled by pdbbind, but not in the archive",
 }

@@ -42,13 +42,19 @@ NONSENSE_LINE = "0nzz  2.40  2016  Kd=?!nM       // 0nzz.pdf (A|R) {notice}: a r
 
 
 def search_answer(identifiers: list[str]) -> str:
-    """The answer of the RCSB search service: the ids of all entries, one of which is not in the archive."""
+    """The answer of the RCSB search service: an older one, that names entries by ids which are obsolete now."""
     found = [{"identifier": name.upper(), "score": 1.0} for name in sorted(identifiers)]
     answer = {
         "query_id": "00000000-0000-0000-0000-synthetic000", "result_type": "entry", "total_count": len(found),
         "result_set": found,
     }  # fmt: skip
     return json.dumps(answer, indent=2) + "\n"
+
+
+def obsolete_list(successors: dict[str, str]) -> str:
+    """The archive's list of obsolete entries; "" where an entry was withdrawn without a successor."""
+    lines = [f"OBSLTE    01-JAN-01 {old.upper()}     {new.upper()}".rstrip() for old, new in sorted(successors.items())]
+    return "\n".join([f" LIST OF OBSOLETE COORDINATE ENTRIES AND SUCCESSORS ({NOTICE})", *lines]) + "\n"
 
 
 def pdbbind_index(labelled: list[Labelled], extra: list[tuple[Entry, float]]) -> str:

@@ -11,6 +11,7 @@ import yaml
 
 from copra.evaluate import figures
 from copra.evaluate.html import render
+from copra.evaluate.losses import losses
 from copra.evaluate.scores import METRICS
 from copra.evaluate.tables import format_value, weights_notice
 from copra.files import replacing, sha256_of_file
@@ -34,9 +35,8 @@ def report(results: Path, *, config: Path, out: Path) -> None:
     shown = metrics[metrics["experiment"].isin(run.config.evaluate.table1)]
     values = _headline(run, records, shown) | _sources(run) | _record_summary(records) | _audit(findings)
     page = render(
-        TEMPLATE, **values, **_provenance(run), results=_results(shown, run.config.evaluate.table1),
-        funnels=_funnels(run.table("funnel")), reasons=_reasons(run), lost_entries=_lost_entries(run),
-        figures=_figures(run, records, metrics),
+        TEMPLATE, **values, **losses(run), **_provenance(run), results=_results(shown, run.config.evaluate.table1),
+        funnels=_funnels(run.table("funnel")), reasons=_reasons(run), figures=_figures(run, records, metrics),
     )  # fmt: skip
     with replacing(out) as temporary:
         temporary.write_text(page)
@@ -150,18 +150,6 @@ def _record_summary(records: pd.DataFrame) -> dict[str, Any]:
         numbers = [f"{value:.2f}".replace("-", "−") for value in (dg.mean(), dg.min(), dg.max())]
         rows.append((str(grade), len(part), int(part["temperature_assumed"].sum()), *numbers))
     return {"grades": rows, "n_records": len(records), "n_assumed": int(records["temperature_assumed"].sum())}
-
-
-def _lost_entries(run: Run) -> list[tuple[str, ...]]:
-    """Entries that were not fetched or not read: (entry, status, reason, detail)."""
-    fetched, entries = run.table("fetched"), run.table("entries")
-    missing = fetched[fetched["status"] == "missing"]
-    quarantined = entries[entries["status"] == "quarantined"]
-    rows = {row[0]: row for row in _columns(quarantined, "pdb_id", "status", "reason", "detail")}
-    rows |= {
-        pdb_id: (pdb_id, "missing", "not fetched", detail) for pdb_id, detail in _columns(missing, "pdb_id", "detail")
-    }
-    return [rows[pdb_id] for pdb_id in sorted(rows)][:LISTED]
 
 
 def _audit(findings: pd.DataFrame) -> dict[str, Any]:

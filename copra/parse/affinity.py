@@ -11,9 +11,9 @@ import pandas as pd
 
 from copra.errors import InputError
 from copra.files import sha256_of_file
-from copra.parse import pdbbind, prbabv2, prdbv3, pronab
-from copra.parse.affinity_text import NotUnderstood
+from copra.parse import pdbbind, prbabv2, prdbv3, predprba, pronab
 from copra.parse.cells import Measured, Row, read_receipt
+from copra.parse.reasons import NotUnderstood
 from copra.tables import empty_table, write_table
 
 log = logging.getLogger(__name__)
@@ -23,6 +23,7 @@ FORMATS: dict[str, Reader] = {
     "pdbbind": (pdbbind.read_rows, pdbbind.read_measured),
     "prbabv2": (prbabv2.read_rows, prbabv2.read_measured),
     "prdbv3": (prdbv3.read_rows, prdbv3.read_measured),
+    "predprba": (predprba.read_rows, predprba.read_measured),
     "pronab": (pronab.read_rows, pronab.read_measured),
 }
 

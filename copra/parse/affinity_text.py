@@ -1,35 +1,27 @@
 """The grammar of affinity text, such as `Kd=12nM`, `IC50<3uM`, `0.20±0.07nM` or `8.6×10–9 M`.
 
-    text        = [ quantity ] [ relation ] number [ "±" number ] unit
+    text        = [ quantity ( relation | space ) | relation ] number [ "±" number ] unit
     quantity    = "Kd" | "Ki" | "IC50" | "Ka" | "Kb"
     relation    = "=" | "<" | ">" | "~" | "<=" | ">="
     number      = decimal [ exponent ] | "10^" integer
-    exponent    = "E" integer | "x10" [ "^" ] integer
+    exponent    = "E" integer | "x10^" integer | "x10" sign digits
     unit        = "M" | "mM" | "uM" | "nM" | "pM" | "fM"      (Kd, Ki, IC50)
                 | "M-1" | "M^-1"                              (Ka, Kb)
 
-What does not match is refused with a reason code; nothing is guessed. Spaces, full-width forms, the two
-micro signs, raised digits and typographic dashes are brought to one form first.
+What does not match is refused with a reason code; nothing is guessed. Full-width forms, the two micro signs, raised
+digits and typographic dashes are brought to one form first. Spaces may stand anywhere but between two digits, where
+one number cannot be told from two; nor is a comma between digits read, which may mean thousands or decimals.
 """
 
 from __future__ import annotations
 
 import math
 import re
-import unicodedata
 from dataclasses import dataclass
 from decimal import Decimal
 
+from copra.parse.reasons import NotUnderstood
 from copra.units import MOLAR_PER_UNIT
-
-
-class NotUnderstood(Exception):
-    """A cell that the grammar refuses; `reason` is a code, `detail` says what was found."""
-
-    def __init__(self, reason: str, detail: str) -> None:
-        super().__init__(f"{reason}: {detail}")
-        self.reason = reason
-        self.detail = detail
 
 
 @dataclass(frozen=True)
@@ -45,24 +37,32 @@ class Affinity:
 
 _RAISED = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁺", "0123456789-+")
 _RAISED_RUN = re.compile("[⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁺]+")
-_SAME = str.maketrans(
-    {"μ": "u", "×": "x", "–": "-", "—": "-", "−": "-", "‐": "-", "‑": "-", "∼": "~", "≈": "~", "≤": "<=", "≥": ">="}
-)
+_FULL_WIDTH = {code: chr(code - 0xFEE0) for code in range(0xFF01, 0xFF5F)}
+_INVISIBLE = dict.fromkeys([*range(0x200B, 0x2010), 0x2060, 0xFEFF])
+# a general compatibility fold (NFKC) is not used: it makes "12" of "1②" and "122" of "12₂"
+_SAME = _FULL_WIDTH | _INVISIBLE | str.maketrans(
+    {
+        "μ": "u", "µ": "u", "×": "x", "–": "-", "—": "-", "−": "-", "‐": "-", "‑": "-", "∼": "~", "≈": "~",
+        "≤": "<=", "≥": ">=",
+    }
+)  # fmt: skip
 _NUMBER = r"(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)"
-_EXPONENT = r"(?:[Ee]([+-]?[0-9]{1,3})|[xX]10\^?([+-]?[0-9]{1,3}))"
-_QUANTITY = re.compile(r"(kd|ki|ic50|ka|kb)(?=[=<>~0-9.])", re.IGNORECASE)
+_EXPONENT = r"(?:[Ee]([+-]?[0-9]{1,3})|[xX]10(?:\^([+-]?[0-9]{1,3})|([+-][0-9]{1,3})))"
+_QUANTITY = re.compile(r"(kd|ki|ic50|ka|kb)(?: |(?=[=<>~]))", re.IGNORECASE)
 _RELATION = re.compile(r"<=|>=|[=<>~]")
 _POWER_OF_TEN = re.compile(r"10\^([+-]?[0-9]{1,3})")
 _VALUE = re.compile(rf"({_NUMBER}){_EXPONENT}?(?:(?:±|\+/-|\+-)({_NUMBER}){_EXPONENT}?)?")
+_RANGE = re.compile(r"[A-Za-z]*?(?:[-~]|to)[0-9.]")
+_ANOTHER_VALUE = re.compile(r"[A-Za-z]*?(?:[,;/|&]|and|or).*[0-9]")
 _NAMES = {"kd": "Kd", "ki": "Ki", "ic50": "IC50", "ka": "Ka", "kb": "Ka"}
 _MIRRORED = {"=": "=", "~": "~", "<": ">", ">": "<", "<=": ">=", ">=": "<="}
+_PER_MOLAR = ("M-1", "M^-1")
 
 
 def canonical(text: str) -> str:
-    """The text in one spelling: no spaces, `u` for micro, `-` for any dash, `^` before raised digits."""
+    """The text in one spelling: `u` for micro, `-` for any dash, `^` before raised digits, single plain spaces."""
     text = _RAISED_RUN.sub(lambda run: "^" + run.group().translate(_RAISED), text)
-    text = unicodedata.normalize("NFKC", text).translate(_SAME)
-    return "".join(text.split())
+    return " ".join(text.translate(_SAME).split())
 
 
 def parse_affinity_text(text: str, *, quantity: str | None) -> Affinity:
@@ -78,22 +78,24 @@ def parse_affinity_text(text: str, *, quantity: str | None) -> Affinity:
         quantity, rest = _NAMES[named.group(1).lower()], rest[named.end() :]
     elif quantity is None:
         raise NotUnderstood("no_quantity", f"found {text!r}, expected Kd, Ki, IC50 or Ka before the value")
+    if re.search(r"[0-9.] [0-9.]", rest):
+        raise NotUnderstood("space_in_number", f"found {text!r}, expected a number without spaces")
+    rest = rest.replace(" ", "")
+    if re.search(r"[0-9],[0-9]", rest):
+        raise NotUnderstood("comma_in_number", f"found {text!r}, expected a number without commas")
     found = _RELATION.match(rest)
     relation = found.group() if found else "="
-    rest = rest[found.end() :] if found else rest
-    value, uncertainty, unit, rule = _value(rest, text)
+    value, uncertainty, unit, rule = _value(rest[found.end() :] if found else rest, text)
     if value <= 0:
         raise NotUnderstood("not_positive", f"found {text!r}, expected a value above zero")
     if quantity == "Ka":
         return _from_association(value, uncertainty, unit, relation, text)
     if unit not in MOLAR_PER_UNIT:
-        raise NotUnderstood("no_unit" if not unit else "unknown_unit", f"found {text!r}, expected {_units()}")
+        raise _not_a_unit(unit, ", ".join(MOLAR_PER_UNIT), text)
     # decimal arithmetic until the end, so that 12 nM is the double nearest to 12e-9
     factor = Decimal(str(MOLAR_PER_UNIT[unit]))
-    molar = float(value * factor)
-    if not 0.0 < molar < math.inf:
-        raise NotUnderstood("not_positive", f"found {text!r}, which is too small or too large to hold")
-    return Affinity(quantity, relation, molar, None if uncertainty is None else float(uncertainty * factor), rule)
+    spread = None if uncertainty is None else _held(uncertainty * factor, text, lowest=0.0)
+    return Affinity(quantity, relation, _held(value * factor, text), spread, rule)
 
 
 def _value(rest: str, text: str) -> tuple[Decimal, Decimal | None, str, str]:
@@ -104,10 +106,8 @@ def _value(rest: str, text: str) -> tuple[Decimal, Decimal | None, str, str]:
     match = _VALUE.match(rest)
     if not match:
         raise NotUnderstood("no_number", f"found {text!r}, expected a number")
+    number, exponent, spread, spread_exponent = match.group(1), _one_of(match, 2), match.group(5), _one_of(match, 6)
     unit = rest[match.end() :]
-    if re.match(r"[A-Za-z]*[-~]\d", unit) and not re.match(r"M-1$", unit):
-        raise NotUnderstood("range", f"found {text!r}, expected one value")
-    number, exponent, spread, spread_exponent = match.group(1), _one_of(match, 2), match.group(4), _one_of(match, 5)
     if spread is None:
         return _decimal(number, exponent), None, unit, "affinity_text"
     if exponent is None and spread_exponent is not None:
@@ -117,7 +117,8 @@ def _value(rest: str, text: str) -> tuple[Decimal, Decimal | None, str, str]:
 
 
 def _one_of(match: re.Match[str], first: int) -> str | None:
-    return match.group(first) or match.group(first + 1)
+    """The exponent in one of the three groups that begin at `first`."""
+    return next((group for group in match.groups()[first - 1 : first + 2] if group is not None), None)
 
 
 def _decimal(number: str, exponent: str | None) -> Decimal:
@@ -125,12 +126,27 @@ def _decimal(number: str, exponent: str | None) -> Decimal:
 
 
 def _from_association(value: Decimal, uncertainty: Decimal | None, unit: str, relation: str, text: str) -> Affinity:
-    if unit not in ("M-1", "M^-1"):
-        raise NotUnderstood("no_unit" if not unit else "unknown_unit", f"found {text!r}, expected M-1")
-    kd = float(1 / value)
-    spread = None if uncertainty is None else kd * float(uncertainty / value)
+    if unit not in _PER_MOLAR:
+        raise _not_a_unit(unit, _PER_MOLAR[0], text)
+    kd = _held(1 / value, text)
+    spread = None if uncertainty is None else _held(uncertainty / value / value, text, lowest=0.0)
     return Affinity("Kd", _MIRRORED[relation], kd, spread, "association_constant")
 
 
-def _units() -> str:
-    return "one of " + ", ".join(MOLAR_PER_UNIT)
+def _held(number: Decimal, text: str, lowest: float = math.ulp(0.0)) -> float:
+    """The number as a double that is not below `lowest`; refuses what a double cannot hold."""
+    held = float(number)
+    if not lowest <= held < math.inf:
+        raise NotUnderstood("out_of_range", f"found {text!r}, which is too small or too large to hold")
+    return held
+
+
+def _not_a_unit(unit: str, expected: str, text: str) -> NotUnderstood:
+    """The refusal of what stands where the unit should; tells ranges and several values from a wrong unit."""
+    if not unit:
+        return NotUnderstood("no_unit", f"found {text!r}, expected one of {expected}")
+    if unit not in _PER_MOLAR and _RANGE.match(unit):
+        return NotUnderstood("range", f"found {text!r}, expected one value")
+    if _ANOTHER_VALUE.match(unit):
+        return NotUnderstood("several_values", f"found {text!r}, expected one value")
+    return NotUnderstood("unknown_unit", f"found {text!r}, expected one of {expected}")

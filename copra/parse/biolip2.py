@@ -18,8 +18,8 @@ from typing import Any
 
 from copra.errors import InputError
 from copra.parse.affinity import frame_of, present, reject
-from copra.parse.affinity_text import NotUnderstood
-from copra.parse.cells import pdb_id_of
+from copra.parse.cells import number_of, pdb_id_of
+from copra.parse.reasons import NotUnderstood
 from copra.tables import write_table
 
 log = logging.getLogger(__name__)
@@ -66,10 +66,7 @@ def _add(merged: dict[tuple[str, str, str], dict[str, Any]], cells: list[str], s
         raise NotUnderstood("bad_chains", f"found receptor chain {protein_chain!r} and ligand chain {rna_chain!r}")
     if not _RESIDUES.fullmatch(cells[7].strip()):
         raise NotUnderstood("bad_binding_residues", f"found {cells[7]!r}, expected a list such as N180 L181")
-    try:
-        resolution = float(cells[2])
-    except ValueError:
-        raise NotUnderstood("bad_resolution", f"found {cells[2]!r}, expected a number") from None
+    resolution = number_of(cells[2], "resolution")
     if not cells[20].strip().isalpha():
         raise NotUnderstood("bad_sequence", f"found {cells[20]!r}, expected the receptor's sequence")
     residues = set(cells[7].split())

@@ -5,39 +5,48 @@ A reader turns each row into `Measured` values or raises NotUnderstood; it never
 
 from __future__ import annotations
 
-import csv
 import gzip
+import io
 import json
+import math
 import re
-import unicodedata
 import zlib
-from collections.abc import Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 from copra.errors import InputError
-from copra.parse.affinity_text import NotUnderstood
+from copra.parse.affinity_text import canonical
+from copra.parse.reasons import NotUnderstood
 from copra.units import is_believable_temperature
 
 PDB_ID = re.compile(r"[0-9][a-z0-9]{3}|pdb_[0-9]{4}[0-9][a-z0-9]{3}")
 PMID = re.compile(r"[1-9][0-9]{3,8}")
-NUMBER = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?")
+NUMBER = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 UNSTATED = {"", "-", "--", "na", "n/a", "nan", "none", "null", "unstated", "unknown"}
+_DEGREES = r"[0-9]+(?:\.[0-9]+)?"
+_ZERO_CELSIUS_K = Decimal("273.15")
 
 
 @dataclass(frozen=True)
 class Row:
-    """One record of a source file: its number (1 = first line or heading), its bytes as text, its cells."""
+    """One record of a source file: its number (1 = first line or heading), its bytes as text, its cells.
+
+    `sheet` is the sheet of a workbook in which it stands; empty for text.
+    """
 
     number: int
     raw_text: str
     cells: dict[str, str]
+    sheet: str = ""
 
     @property
     def source_row(self) -> str:
-        """The number, zero-padded so that text order is file order."""
-        return f"{self.number:06d}"
+        """The number, zero-padded so that text order is file order; after its sheet where there are sheets."""
+        place = f"{self.number:06d}"
+        # ids are joined by commas and colons elsewhere, so nothing but letters and digits of a sheet's name is kept
+        return f"{re.sub('[^A-Za-z0-9]+', '_', self.sheet)}!{place}" if self.sheet else place
 
 
 @dataclass(frozen=True)
@@ -82,7 +91,7 @@ def read_text(path: Path) -> str:
     except (OSError, EOFError, zlib.error) as error:
         raise InputError(f"{path}: not readable: {error}") from error
     if data[:2] == b"PK" or data[:4] == b"\xd0\xcf\x11\xe0":
-        raise InputError(f"{path}: found a spreadsheet or archive, expected text; save the sheet as CSV (UTF-8)")
+        raise InputError(f"{path}: found a spreadsheet or archive, expected text")
     if b"\x00" in data:
         raise InputError(f"{path}: found binary data, expected text")
     try:
@@ -93,57 +102,9 @@ def read_text(path: Path) -> str:
         ) from error
 
 
-def heading_key(text: str) -> str:
-    """A heading in one spelling: full-width forms folded, lower case, only letters, digits and signs kept."""
-    folded = unicodedata.normalize("NFKC", text).lower().replace("δ", "d").replace("△", "d").replace("∆", "d")
-    return re.sub(r"[^a-z0-9.]+", "", folded)
-
-
-def read_delimited(path: Path, delimiter: str) -> tuple[list[str], list[Row]]:
-    """Headings and rows of a delimited file with one heading line; every cell is a string, line breaks kept.
-
-    A record with too few or too many cells keeps what it has under the key "" as a count, for the reader to refuse.
-    """
-    lines = read_text(path).splitlines(keepends=True)
-    reader = csv.reader(lines, delimiter=delimiter, strict=True)
-    rows: list[Row] = []
-    headings: list[str] = []
-    before = 0
-    try:
-        for number, cells in enumerate(reader, start=1):
-            raw = "".join(lines[before : reader.line_num]).rstrip("\r\n")
-            before = reader.line_num
-            if number == 1:
-                headings = cells
-            elif cells:
-                rows.append(Row(number, raw, _named(headings, cells)))
-    except csv.Error as error:
-        raise InputError(f"{path}: line {reader.line_num}: not a delimited table: {error}") from error
-    return headings, rows
-
-
-def _named(headings: list[str], cells: list[str]) -> dict[str, str]:
-    if len(cells) != len(headings):
-        return {"": f"{len(cells)} cells, expected {len(headings)}"}
-    return dict(zip(headings, cells, strict=True))
-
-
-def columns_by_meaning(headings: list[str], aliases: Mapping[str, tuple[str, ...]]) -> dict[str, str]:
-    """For each meaning the heading that carries it: the first alias (in `heading_key` spelling) that is there."""
-    keys = {heading_key(heading): heading for heading in reversed(headings)}
-    return {
-        meaning: keys[heading_key(alias)]
-        for meaning, names in aliases.items()
-        for alias in reversed(names)
-        if heading_key(alias) in keys
-    }
-
-
-def require(path: Path, found: dict[str, str], meanings: list[str], headings: list[str]) -> None:
-    """Raise InputError when a needed column is not there, naming the columns that are."""
-    lacking = [meaning for meaning in meanings if meaning not in found]
-    if lacking:
-        raise InputError(f"{path}: the heading line lacks {lacking}; found {headings}")
+def read_lines(path: Path) -> list[str]:
+    """The lines of a text file with their ends; only line feed and carriage return end a line."""
+    return list(io.StringIO(read_text(path), newline=""))
 
 
 def check_cells(row: Row) -> None:
@@ -174,34 +135,49 @@ def chains_of_letters(text: str) -> tuple[str, bool]:
 
 
 def number_of(text: str, name: str) -> float:
-    """A plain number; refuses anything else."""
-    found = unicodedata.normalize("NFKC", text).replace("−", "-").strip()
+    """A plain number; refuses anything else with the reason `no_{name}` or `bad_{name}`."""
+    found = canonical(text)
     if found.lower() in UNSTATED:
         raise NotUnderstood(f"no_{name}", f"found {text!r}")
-    if not NUMBER.fullmatch(found):
+    if not NUMBER.fullmatch(found) or not math.isfinite(float(found)):
         raise NotUnderstood(f"bad_{name}", f"found {text!r}, expected a number")
     return float(found)
 
 
 def temperature_of(text: str) -> tuple[float | None, str]:
-    """A measured temperature in K and a note; None where none was measured, or where it is not believed."""
-    found = text.strip()
+    """A measured temperature in K and a note; None where none is stated, or where it is not understood or believed.
+
+    A plain number is in K, as the columns' headings say. Only this cell is lost, never its row.
+    """
+    found = canonical(text.replace("℃", "°C"))
     if found.lower() in UNSTATED:
         return None, ""
     if found.lower().startswith("default"):
         return None, f"temperature_assumed_by_source:{found}"
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*K?", found, re.IGNORECASE)
+    if re.fullmatch(rf"{_DEGREES} ?(?:-|~|to) ?{_DEGREES} ?(?:K|[°º]? ?C)?", found):
+        return None, f"temperature_is_a_range:{found}"
+    match = re.fullmatch(rf"({_DEGREES}) ?(K|[°º]? ?C)?", found)
     if not match:
         return None, f"temperature_not_understood:{found}"
-    if not is_believable_temperature(float(match.group(1))):
+    celsius = (match.group(2) or "").endswith("C")
+    temperature_k = float(Decimal(match.group(1)) + (_ZERO_CELSIUS_K if celsius else 0))
+    if not is_believable_temperature(temperature_k):
         return None, f"temperature_not_believed:{found}"
-    return float(match.group(1)), ""
+    return temperature_k, ""
 
 
-def ph_of(text: str) -> float | None:
-    """A stated pH between 0 and 14; None where none is stated or it is not one."""
-    match = re.fullmatch(r"(?:ph)?\s*=?\s*(\d+(?:\.\d+)?)", text.strip(), re.IGNORECASE)
-    return float(match.group(1)) if match and 0 <= float(match.group(1)) <= 14 else None
+def ph_of(text: str) -> tuple[float | None, str]:
+    """A stated pH between 0 and 14 and a note; None where none is stated or it is not one."""
+    found = canonical(text)
+    if found.lower() in UNSTATED:
+        return None, ""
+    if found.lower().startswith("default"):
+        return None, f"ph_assumed_by_source:{found}"
+    match = re.fullmatch(r"(?:ph)? ?=? ?([0-9]+(?:\.[0-9]+)?)", found, re.IGNORECASE)
+    if not match:
+        return None, f"ph_not_understood:{found}"
+    ph = float(match.group(1))
+    return (ph, "") if ph <= 14 else (None, f"ph_not_believed:{found}")
 
 
 def pmid_of(text: str) -> tuple[str, str]:
@@ -215,21 +191,3 @@ def pmid_of(text: str) -> tuple[str, str]:
 def joined(*notes: str) -> str:
     """Notes that say something, joined by `; `."""
     return "; ".join(note for note in notes if note)
-
-
-def read_columns(path: Path, columns: Mapping[str, tuple[str, ...]]) -> list[Row]:
-    """The records of a comma-separated file, cells under the names of `columns`; every column must be there.
-
-    Raises InputError naming the columns that the file lacks.
-    """
-    headings, rows = read_delimited(path, ",")
-    found = columns_by_meaning(headings, columns)
-    require(path, found, list(columns), headings)
-    return [renamed(row, found) for row in rows]
-
-
-def renamed(row: Row, found: Mapping[str, str]) -> Row:
-    """The row with its cells under the meanings of their headings; a row of another width stays as it is."""
-    if "" in row.cells:
-        return row
-    return Row(row.number, row.raw_text, {meaning: row.cells[heading] for meaning, heading in found.items()})

@@ -8,11 +8,13 @@ import json
 import logging
 import re
 import zlib
+from collections.abc import Mapping
 from pathlib import Path
 
 import pandas as pd
 
 from copra.errors import InputError
+from copra.parse.obsolete import current_entries, read_obsolete, same_entry_key
 from copra.tables import write_table
 
 log = logging.getLogger(__name__)
@@ -21,12 +23,38 @@ log = logging.getLogger(__name__)
 ID_PATTERN = re.compile(r"[A-Za-z0-9_]+")
 
 
-def list_entries(entry_list: Path, *, shards: int, out: Path) -> None:
+def list_entries(entry_list: Path, *, obsolete: list[Path], shards: int, out: Path) -> None:
     """Read the wanted PDB ids and deal them into shards by a hash of the id, so that new ids move no others.
 
-    `entry_list` is the JSON of an RCSB search, a CSV or TSV table with a column pdb_id, or one id per line.
+    `entry_list` is the JSON of an RCSB search, a CSV or TSV table with a column pdb_id, or one id per line. `obsolete`
+    is the archive's list of obsolete entries, or nothing: an obsolete entry gives way to its successors, which name it
+    in the column `replaces`; one without a successor stays, for the fetch to report. Ids are kept as they are written,
+    in lower case; where an entry is named by its short and by its extended id, the short one is kept.
     Raises InputError when an id holds anything but letters, digits and "_", or when the list is empty or cut.
     """
+    successors = {old: new for path in obsolete for old, new in read_obsolete(path).items()}
+    forms: dict[str, set[str]] = {}  # by what the ids of one entry have in common: the ids, ...
+    replaced: dict[str, set[str]] = {}  # ... and the obsolete ids that it stands in for
+    for pdb_id in _named_ids(entry_list):
+        current = current_entries(pdb_id, successors)
+        _tell_obsolete(pdb_id, current, successors)
+        for name in current:
+            key = same_entry_key(name)
+            forms.setdefault(key, set()).add(name)
+            replaced.setdefault(key, set()).update({pdb_id} if key != same_entry_key(pdb_id) else ())
+    rows = []
+    for key, names in forms.items():
+        pdb_id = min(names, key=len)
+        if len(names) > 1:
+            log.info("entries: %s are one entry; %s is kept", " and ".join(sorted(names)), pdb_id)
+        rows.append((pdb_id, zlib.crc32(pdb_id.encode()) % shards, ",".join(sorted(replaced[key]))))
+    write_table(pd.DataFrame(rows, columns=["pdb_id", "shard", "replaces"]), out, "wanted_entries")
+    n_replaced = len(set().union(*replaced.values()))
+    log.info("entries: %d wanted, %d obsolete ones replaced, %d shards", len(rows), n_replaced, shards)
+
+
+def _named_ids(entry_list: Path) -> list[str]:
+    """The ids that the list names, in lower case, each once, sorted."""
     try:
         text = entry_list.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
@@ -38,9 +66,17 @@ def list_entries(entry_list: Path, *, shards: int, out: Path) -> None:
     ids = sorted({pdb_id.lower() for _, pdb_id in found})
     if not ids:
         raise InputError(f"{entry_list}: expected PDB ids, found none")
-    dealt = [zlib.crc32(pdb_id.encode()) % shards for pdb_id in ids]
-    write_table(pd.DataFrame({"pdb_id": ids, "shard": dealt}), out, "wanted_entries")
-    log.info("entries: %d wanted, %d named more than once, %d shards", len(ids), len(found) - len(ids), shards)
+    log.info("entries: %d ids named, %d of them repeated", len(ids), len(found) - len(ids))
+    return ids
+
+
+def _tell_obsolete(pdb_id: str, current: tuple[str, ...], obsolete: Mapping[str, tuple[str, ...]]) -> None:
+    if same_entry_key(pdb_id) not in obsolete:
+        return
+    if current == (pdb_id,):
+        log.warning("entries: %s is obsolete and has no successor; it stays wanted", pdb_id)
+    else:
+        log.info("entries: %s is obsolete; its successor %s is taken", pdb_id, ", ".join(current))
 
 
 def _ids_of_json(text: str, path: Path) -> list[tuple[str, str]]:

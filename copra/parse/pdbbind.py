@@ -14,8 +14,9 @@ import re
 from pathlib import Path
 
 from copra.errors import InputError
-from copra.parse.affinity_text import NotUnderstood, parse_affinity_text
-from copra.parse.cells import Measured, Row, chains_of_letters, joined, pdb_id_of, read_text
+from copra.parse.affinity_text import parse_affinity_text
+from copra.parse.cells import Measured, Row, chains_of_letters, joined, pdb_id_of, read_lines
+from copra.parse.reasons import NotUnderstood
 
 _LINE = re.compile(r"\s*(\S+)\s+(\S+)\s+(\d{4})\s+(\S+)\s+//\s*(\S+)\s*(.*)")
 _CHAINS = re.compile(r"([A-Za-z0-9]+)\|([A-Za-z0-9]+)")
@@ -31,7 +32,7 @@ def read_rows(path: Path) -> list[Row]:
     """The data lines; comment lines (`#`) and empty lines are not rows. Raises InputError for another file."""
     rows = [
         Row(number, line, {"line": line})
-        for number, line in enumerate(read_text(path).splitlines(), start=1)
+        for number, line in enumerate((line.rstrip("\r\n") for line in read_lines(path)), start=1)
         if line.strip() and not line.startswith("#")
     ]
     if not any(_LINE.fullmatch(row.raw_text) for row in rows):

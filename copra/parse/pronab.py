@@ -1,44 +1,43 @@
-"""A ProNAB export (Harini 2022), CSV or tab-separated: wild type and mutants, RNA and DNA, one value per record.
+"""A ProNAB export (Harini 2022), CSV, tab-separated or xlsx: wild type and mutants, RNA and DNA, one value per record.
 
 The headings of the export are not fixed, so each column is found by any of its known names, and a heading line
 that lacks what is needed is refused by name. A Kd column must carry its unit in its heading or in its cells.
 
 A record of the wild type (`mutation` = wild, WT, -) gives the wild type's value. A record of a mutant gives the
-mutant's value only: the wild type's number beside it is another record's value and is not taken twice.
+mutant's value only: the wild type's number beside it is another record's value and is not taken twice. Where the
+nucleic acid is mutated too, or alone, the record is a mutant as well.
 """
 
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 from copra.errors import InputError
-from copra.parse.affinity_text import Affinity, NotUnderstood, parse_affinity_text
+from copra.parse.affinity_text import Affinity, canonical, parse_affinity_text
 from copra.parse.cells import (
     NUMBER,
     UNSTATED,
     Measured,
     Row,
     check_cells,
-    columns_by_meaning,
-    heading_key,
     joined,
     number_of,
     pdb_id_of,
     ph_of,
     pmid_of,
-    read_delimited,
-    read_text,
-    renamed,
-    require,
     temperature_of,
 )
+from copra.parse.reasons import NotUnderstood
+from copra.parse.records import heading_key, read_records
 from copra.units import MOLAR_PER_UNIT
 
-_KD_NAMES = ("Kd", "Kd (M)", "Kd (uM)", "Kd (nM)", "Kd (pM)")
+_KD_NAMES = ("Kd", "Kd (M)", "Kd (mM)", "Kd (uM)", "Kd (nM)", "Kd (pM)")
 COLUMNS = {
     "pdb_id": ("PDB_complex", "PDB complex", "PDB ID", "PDB_id", "PDB code", "PDB"),
     "mutation": ("mutation_protein", "Protein mutation", "Mutation", "mutant"),
+    "mutation_nucleic_acid": ("mutation_nuc", "mutation_nucleic_acid", "Nucleic acid mutation", "RNA mutation"),
     "type": ("type_nuc", "Nucleic acid type", "Type of nucleic acid", "Type"),
     "temperature": ("temperature (K)", "temperature", "T (K)", "temp"),
     "ph": ("pH",),
@@ -59,16 +58,13 @@ _SHARED = {heading_key(name) for name in ("dG (kcal/mol)", "dG", *_KD_NAMES)}
 
 def read_rows(path: Path) -> list[Row]:
     """The records, cells under the names of COLUMNS; raises InputError when a needed column is not there."""
-    first_line = read_text(path).partition("\n")[0]
-    headings, rows = read_delimited(path, "\t" if first_line.count("\t") > first_line.count(",") else ",")
-    found = columns_by_meaning(headings, COLUMNS)
-    require(path, found, ["pdb_id", "mutation", "type"], headings)
+    rows, found = read_records(path, COLUMNS, ["pdb_id", "mutation", "type"])
     if not {"dg_wild", "kd_wild"} & set(found):
-        raise InputError(f"{path}: the heading line lacks a dG or Kd column of the wild type; found {headings}")
+        names = " or ".join(COLUMNS["dg_wild"] + COLUMNS["kd_wild"])
+        raise InputError(f"{path}: the heading line lacks a dG or Kd of the wild type ({names}); found {found}")
     units = {f"{key}_unit": _unit_of(found[key]) for key in ("kd_wild", "kd_mutant") if key in found}
     shared = {f"{key}_shared": "yes" for key in ("dg_wild", "kd_wild") if heading_key(found.get(key, "")) in _SHARED}
-    named = [renamed(row, found) for row in rows]
-    return [row if "" in row.cells else Row(row.number, row.raw_text, row.cells | units | shared) for row in named]
+    return [row if "" in row.cells else replace(row, cells=row.cells | units | shared) for row in rows]
 
 
 def read_measured(row: Row) -> list[Measured]:
@@ -76,19 +72,25 @@ def read_measured(row: Row) -> list[Measured]:
     check_cells(row)
     cells = row.cells
     pdb_id = pdb_id_of(cells["pdb_id"])
-    mutation = "" if cells["mutation"].strip().lower() in _WILD else " ".join(cells["mutation"].split())
-    temperature_k, note = temperature_of(cells.get("temperature", ""))
+    mutation = joined(*(_mutation(cells.get(key, "")) for key in ("mutation", "mutation_nucleic_acid")))
+    temperature_k, temperature_note = temperature_of(cells.get("temperature", ""))
+    ph, ph_note = ph_of(cells.get("ph", ""))
     pmid, reference = pmid_of(cells.get("reference", ""))
     quantity, relation, value, unit, uncertainty, rule = _stated(cells, mutation)
     nucleic_acid = cells["type"].strip().upper()
     entry = f"entry:{cells['entry'].strip()}" if cells.get("entry", "").strip() else ""
     return [
         Measured(
-            pdb_id, "", "", quantity, relation, value, unit, uncertainty, temperature_k, ph_of(cells.get("ph", "")),
+            pdb_id, "", "", quantity, relation, value, unit, uncertainty, temperature_k, ph,
             cells.get("method", "").strip(), pmid, mutation, nucleic_acid if nucleic_acid in ("RNA", "DNA") else "",
-            rule, joined(entry, note, reference),
+            rule, joined(entry, temperature_note, ph_note, reference),
         )
     ]  # fmt: skip
+
+
+def _mutation(text: str) -> str:
+    """The mutation as it is written; empty where the cell says that there is none."""
+    return "" if text.strip().lower() in _WILD else " ".join(text.split())
 
 
 def _stated(cells: dict[str, str], mutation: str) -> tuple[str, str, float, str, float | None, str]:
@@ -107,10 +109,11 @@ def _stated(cells: dict[str, str], mutation: str) -> tuple[str, str, float, str,
 
 
 def _kd(text: str, unit: str) -> Affinity:
-    return parse_affinity_text(text + unit if NUMBER.fullmatch(text) else text, quantity="Kd")
+    """The Kd of a cell; a plain number is in the unit of its heading."""
+    return parse_affinity_text(text + unit if NUMBER.fullmatch(canonical(text)) else text, quantity="Kd")
 
 
 def _unit_of(heading: str) -> str:
-    match = re.search(r"\((M|uM|µM|μM|nM|pM)\)", heading)
-    unit = match.group(1).replace("µ", "u").replace("μ", "u") if match else ""
-    return unit if unit in MOLAR_PER_UNIT else ""
+    """The molar unit that a heading such as `Kd_wild (µM)` names in brackets; empty where it names none."""
+    match = re.search(r"\((\w+)\)", canonical(heading))
+    return match.group(1) if match and match.group(1) in MOLAR_PER_UNIT else ""

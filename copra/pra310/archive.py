@@ -26,10 +26,10 @@ class Chain:
 
 @dataclass(frozen=True)
 class Entry:
-    """The chains of one entry by author id, and the pairs (protein chain, RNA chain) that touch."""
+    """The chains of one entry by author id, and of each touching (protein chain, RNA chain) the residue contacts."""
 
     chains: dict[str, Chain]
-    contacts: tuple[tuple[str, str], ...]
+    contacts: dict[tuple[str, str], int]
 
     def names(self, *molecule_types: str) -> list[str]:
         """The chains of these molecule types."""
@@ -88,7 +88,8 @@ def load_archive(chains: Path, contacts: Path, pdb_ids: Iterable[str]) -> dict[s
     contact_rows = read_table(contacts, "contacts")
     contact_rows = contact_rows[contact_rows["pdb_id"].isin(wanted)]
     contact_rows = contact_rows.sort_values(["pdb_id", "protein_chain", "rna_chain"])
-    pairs: dict[str, list[tuple[str, str]]] = {}
-    for pdb_id, protein, rna in contact_rows[["pdb_id", "protein_chain", "rna_chain"]].itertuples(index=False):
-        pairs.setdefault(pdb_id, []).append((protein, rna))
-    return {pdb_id: Entry(of_entry, tuple(pairs.get(pdb_id, ()))) for pdb_id, of_entry in found.items()}
+    pairs: dict[str, dict[tuple[str, str], int]] = {}
+    columns = ["pdb_id", "protein_chain", "rna_chain", "n_residue_contacts"]
+    for pdb_id, protein, rna, n_contacts in contact_rows[columns].itertuples(index=False):
+        pairs.setdefault(pdb_id, {})[protein, rna] = n_contacts
+    return {pdb_id: Entry(of_entry, pairs.get(pdb_id, {})) for pdb_id, of_entry in found.items()}

@@ -24,7 +24,16 @@ from copra.pra310.curation import (
     load_corrections,
     load_literature,
 )
-from copra.pra310.rules import Decision, Value, decide, label_grade, spread_kcal_mol, temperature
+from copra.pra310.noise import label_noise
+from copra.pra310.rules import (
+    Decision,
+    Value,
+    decide,
+    label_grade,
+    spread_kcal_mol,
+    temperature,
+    without_older_editions,
+)
 from copra.tables import concat_tables, empty_table, read_table, write_table
 from copra.units import STANDARD_TEMPERATURE_K, dg_from_kd, kd_from_dg
 
@@ -33,6 +42,8 @@ log = logging.getLogger(__name__)
 # what a rule says of the values that it uses; of the others it says "drop"
 _VERDICT_OF_USED = {"single_source": "keep", "sources_agree": "keep"}
 _NO_LABEL = ("unresolved", "only_censored")
+# 25 degrees Celsius is written 298 or 298.15 K; 3 K change a dG of -10 kcal/mol by 0.1
+SAME_TEMPERATURE_WITHIN_K = 3.0
 
 
 def calibrate_labels(
@@ -42,13 +53,15 @@ def calibrate_labels(
     settings: Pra310,
     corrections: Path,
     labels: Path,
+    noise: Path,
     decisions: Path,
     funnel: Path,
 ) -> None:
     """Decide the label of each candidate: table `labels`, dG in kcal/mol, Kd in mol/l.
 
-    literature.tsv is read from the folder of corrections.yaml. Raises InputError when a correction's guard fails,
-    a candidate names a measurement that is not there, or a curated line is refused.
+    Also the table `label_noise`: how far the sources disagree. literature.tsv is read from the folder of
+    corrections.yaml. Raises InputError when a correction's guard fails, a candidate names a measurement that is not
+    there, or a curated line is refused.
     """
     found = read_table(candidates, "candidates").sort_values("candidate_id")
     stated = concat_tables(measurements, "measurements")
@@ -57,16 +70,21 @@ def calibrate_labels(
     known = _known_values(found, stated, corrections)
     book = Book("pra310", "calibrate", first_order=200)
     rows = []
+    compared = []
     refused = dict.fromkeys(_NO_LABEL, 0)
     for candidate in rows_as_dicts(found):
         ids = candidate["measurement_ids"].split(",")
         lacking = [name for name in ids if name not in values]
         if lacking:
             raise InputError(f"{candidates}: {candidate['candidate_id']} names the measurements {lacking}: not there")
-        of_candidate = [values[name] for name in ids]
+        stated_of = [values[name] for name in ids]
+        of_candidate = without_older_editions(stated_of, settings)
+        _set_aside(candidate["candidate_id"], stated_of, of_candidate, book)
+        compared.append(of_candidate)
         curated = known.get(candidate["candidate_id"])
         decision = _curated(curated, of_candidate, settings) if curated else decide(of_candidate, settings)
         _write_verdicts(candidate["candidate_id"], of_candidate, decision, curated[2] if curated else "", book)
+        _flag_temperatures(candidate["candidate_id"], decision, settings, book)
         if decision.kd_molar is None:
             refused[decision.rule] += 1
         else:
@@ -76,17 +94,20 @@ def calibrate_labels(
         book.count(reason, left, left - count)
         left -= count
     log.info("calibrate: %d candidates, %d labels, refused %s", len(found), len(rows), refused)
-    write_table(pd.DataFrame(rows) if rows else empty_table("labels"), labels, "labels")
+    table = pd.DataFrame(rows) if rows else empty_table("labels")
+    write_table(table, labels, "labels")
+    write_table(label_noise(compared, table["dg_298k_kcal_mol"]), noise, "label_noise")
     book.write(decisions, funnel)
 
 
 def _values(stated: pd.DataFrame, settings: Pra310) -> Iterable[Value]:
-    columns = ["measurement_id", "source", "quantity", "relation", "value", "temperature_k"]
-    for name, source, quantity, relation, number, kelvin in stated[columns].itertuples(index=False):
+    columns = ["measurement_id", "source", "quantity", "relation", "value", "temperature_k", "method", "pmid"]
+    for name, source, quantity, relation, number, kelvin, method, pmid in stated[columns].itertuples(index=False):
         measured_at = None if pd.isna(kelvin) else float(kelvin)
         if quantity == "dG":
             number = kd_from_dg(number, measured_at if measured_at is not None else settings.default_temperature_k)
-        yield Value(name, source, quantity, relation, number, measured_at)
+        is_documented = measured_at is not None and bool(method) and bool(pmid)
+        yield Value(name, source, quantity, relation, number, measured_at, is_documented)
 
 
 def _known_values(
@@ -142,6 +163,21 @@ def _write_verdicts(name: str, values: list[Value], decision: Decision, evidence
         else:
             rule, verdict = decision.rule, "override" if by_hand else "drop"
         book.decide(value.measurement_id, rule, verdict, before=before, after=after, evidence=name)
+
+
+def _set_aside(name: str, stated: list[Value], kept: list[Value], book: Book) -> None:
+    for value in stated:
+        if value not in kept:
+            book.decide(value.measurement_id, "superseded_edition", "drop", before=str(value), evidence=name)
+
+
+def _flag_temperatures(name: str, decision: Decision, settings: Pra310, book: Book) -> None:
+    """Say where the values of a label were measured, by their sources' word, at different temperatures."""
+    stated = {value.source: value.temperature_k for value in decision.used if value.temperature_k is not None}
+    if stated and max(stated.values()) - min(stated.values()) > SAME_TEMPERATURE_WITHIN_K:
+        told = ", ".join(f"{source} {kelvin:g} K" for source, kelvin in sorted(stated.items()))
+        taken = f"{temperature(decision.used, settings)[0]:g} K"
+        book.decide(name, "temperature_disputed", "flag", before=told, after=taken)
 
 
 def _spread_note(values: list[Value]) -> str:

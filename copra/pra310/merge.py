@@ -11,8 +11,10 @@ from typing import Any
 
 import pandas as pd
 
+from copra.config import Pra310
 from copra.decisions import Book, require_unique, rows_as_dicts
 from copra.pra310.archive import Entry, entry_status, load_archive
+from copra.pra310.copies import one_copy_of
 from copra.pra310.naming import (
     Complex,
     from_structure,
@@ -35,6 +37,7 @@ def merge_measurements(
     entries: Path,
     chains: Path,
     contacts: Path,
+    settings: Pra310,
     candidates: Path,
     decisions: Path,
     funnel: Path,
@@ -60,7 +63,7 @@ def merge_measurements(
     for row in rna:
         by_entry.setdefault(row["pdb_id"], []).append(row)
     for pdb_id, of_entry in sorted(by_entry.items()):
-        complexes += complexes_of_entry(pdb_id, of_entry, archive.get(pdb_id), book)
+        complexes += complexes_of_entry(pdb_id, of_entry, archive.get(pdb_id), settings, book)
     book.count("measurements_joined_into_candidates", len(rna), len(complexes))
     _flag_absent(complexes, archive, entry_status(status), book)
     log.info(
@@ -71,7 +74,9 @@ def merge_measurements(
     book.write(decisions, funnel)
 
 
-def complexes_of_entry(pdb_id: str, rows: list[dict[str, Any]], entry: Entry | None, book: Book) -> list[Complex]:
+def complexes_of_entry(
+    pdb_id: str, rows: list[dict[str, Any]], entry: Entry | None, settings: Pra310, book: Book
+) -> list[Complex]:
     """The candidates of one entry from its wild-type measurements (rows of the table `measurements`)."""
     named: list[Complex] = []
     unnamed: list[dict[str, Any]] = []
@@ -84,7 +89,9 @@ def complexes_of_entry(pdb_id: str, rows: list[dict[str, Any]], entry: Entry | N
         else:
             complex_.measurements[row["measurement_id"]] = row["source"]
             named.append(complex_)
-    joined = join_names(named, entry, book)
+    if entry is not None:
+        named = [one_copy_of(c, entry, settings.max_packing_contacts, book) for c in named]
+    joined = join_names(named, entry, settings.source_order, book)
     if not unnamed:
         return joined
     home = joined[0] if len(joined) == 1 else from_structure(pdb_id, entry)
@@ -95,7 +102,7 @@ def complexes_of_entry(pdb_id: str, rows: list[dict[str, Any]], entry: Entry | N
         home.measurements[row["measurement_id"]] = row["source"]
         stated = Complex(pdb_id, split_chains(row["protein_chains"]), split_chains(row["rna_chains"]), "source").name
         note_once(book, stated, rule, home.name, _why_unnamed(stated, entry))
-    return join_names(joined, entry, book)
+    return join_names(joined, entry, settings.source_order, book)
 
 
 def _why_unnamed(stated: str, entry: Entry | None) -> str:

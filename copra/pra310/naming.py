@@ -1,12 +1,14 @@
 """Which chains a measurement is about: as its source names them, or from the structure; and when two names are one.
 
 Within an entry two names are one complex when the chains of one contain those of the other (A:Q and A,B:Q), or when
-their chains have the same sequences (A:P and B:Q, two copies in one crystal). The name that stands for both is the
-one with the most measurements, then the most sources, then the fewest chains, then the first in text order.
+their chains have the same sequences (A:P and B:Q, two copies in one crystal). The name that stands for both is that
+of the best documented source (`source_order`), then of the most measurements, then the one with the fewest chains,
+then the first in text order.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from copra.decisions import Book
@@ -89,7 +91,7 @@ def from_structure(pdb_id: str, entry: Entry | None) -> Complex:
     return Complex(pdb_id, groups[0][0], groups[0][1], "structure")
 
 
-def join_names(complexes: list[Complex], entry: Entry | None, book: Book) -> list[Complex]:
+def join_names(complexes: list[Complex], entry: Entry | None, source_order: Sequence[str], book: Book) -> list[Complex]:
     """The complexes of one entry with those that are one put together, one decision for each name given up."""
     by_sets: dict[tuple[frozenset[str], frozenset[str]], Complex] = {}
     for complex_ in sorted(complexes, key=lambda c: c.name):
@@ -101,7 +103,8 @@ def join_names(complexes: list[Complex], entry: Entry | None, book: Book) -> lis
     names = sorted(by_name)
     edges = [(a, a) for a in names]
     edges += [(a, b) for a in names for b in names if a < b and _why_one(by_name[a], by_name[b], entry)]
-    return [_put_together([by_name[n] for n in group], entry, book) for group in connected_groups(edges)]
+    groups = connected_groups(edges)
+    return [_put_together([by_name[n] for n in group], entry, source_order, book) for group in groups]
 
 
 def _why_one(a: Complex, b: Complex, entry: Entry | None) -> str:
@@ -116,10 +119,11 @@ def _why_one(a: Complex, b: Complex, entry: Entry | None) -> str:
     return "same_sequences" if same_protein and entry.sequences_of(a_rna) == entry.sequences_of(b_rna) else ""
 
 
-def _put_together(group: list[Complex], entry: Entry | None, book: Book) -> Complex:
+def _put_together(group: list[Complex], entry: Entry | None, source_order: Sequence[str], book: Book) -> Complex:
     def rank(c: Complex) -> tuple[int, int, int, str]:
         n_chains = len(c.protein_chains) + len(c.rna_chains)
-        return -len(c.measurements), -len(set(c.measurements.values())), n_chains, c.name
+        best = min((source_rank(source, source_order) for source in c.measurements.values()), default=len(source_order))
+        return best, -len(c.measurements), n_chains, c.name
 
     first, *others = sorted(group, key=rank)
     kept = Complex(first.pdb_id, first.protein_chains, first.rna_chains, first.origin, dict(first.measurements))
@@ -129,6 +133,11 @@ def _put_together(group: list[Complex], entry: Entry | None, book: Book) -> Comp
         note_once(book, other.name, rule, first.name, evidence)
         kept.measurements |= other.measurements
     return kept
+
+
+def source_rank(source: str, source_order: Sequence[str]) -> int:
+    """The place of a source in `source_order`; one that is not named there comes last."""
+    return source_order.index(source) if source in source_order else len(source_order)
 
 
 def note_once(book: Book, stated: str, rule: str, after: str, evidence: str) -> None:

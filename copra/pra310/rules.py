@@ -8,10 +8,15 @@
     kd_over_ki_over_ic50        values of the strongest quantity alone settle it
     equal_over_approximate      values stated with "=" alone settle it
     better_documented_source    they differ by no more than unresolved_beyond: the first source of source_order
-    unresolved                  they differ by more: quarantined until a line of corrections.yaml decides
+    majority_of_sources         values of at least two sources agree, and no other value has as many
+    documented_over_bare        values whose rows state temperature, method and paper agree, the others' rows lack one
+    unresolved                  none of these: quarantined until a line of corrections.yaml decides
+
+Before them `superseded_edition` sets aside what an older edition of a source says where the newer one speaks.
 
 The mean is that of log Kd; the distance of two values is that of their dG at 298.15 K, so that it compares Kd and
-not temperatures. Where a source states Kd and dG, Kd counts: dG is computed from it.
+not temperatures. Where a source states Kd and dG, Kd counts: dG is computed from it. Curated tables copy from each
+other, so sources that agree protect against a slip of transcription, not against a wrong experiment.
 """
 
 from __future__ import annotations
@@ -36,6 +41,7 @@ class Value:
     relation: str
     kd_molar: float
     temperature_k: float | None
+    is_documented: bool  # its row states temperature, method and paper
 
     def __str__(self) -> str:
         stated = f" from {self.quantity}" if self.quantity == "dG" else ""
@@ -79,7 +85,37 @@ def decide(values: list[Value], settings: Pra310) -> Decision:
     if spread_kcal_mol(equal) <= settings.unresolved_beyond_kcal_mol:
         first = min(_sources(equal), key=lambda source: source_rank(source, settings))
         return _mean("better_documented_source", [value for value in equal if value.source == first])
+    return _settle_conflict(equal, agree)
+
+
+def _settle_conflict(values: list[Value], agree_within_kcal_mol: float) -> Decision:
+    """The last two rules, for values that differ by more than unresolved_beyond."""
+    groups = _groups(values, agree_within_kcal_mol)
+    by_support = sorted(groups, key=lambda group: -len(_sources(group)))
+    support = [len(_sources(group)) for group in by_support]
+    if support[0] > 1 and support[0] > support[1]:
+        return _mean("majority_of_sources", by_support[0])
+    documented = [value for value in values if value.is_documented]
+    if documented and len(documented) < len(values) and spread_kcal_mol(documented) <= agree_within_kcal_mol:
+        return _mean("documented_over_bare", documented)
     return Decision("unresolved", None, ())
+
+
+def _groups(values: list[Value], agree_within_kcal_mol: float) -> list[list[Value]]:
+    """Values in the order of dG, cut wherever a group would span more than `agree_within_kcal_mol`."""
+    groups: list[list[Value]] = []
+    for value in sorted(values, key=lambda v: (v.dg_298k_kcal_mol, v.measurement_id)):
+        if groups and spread_kcal_mol([groups[-1][0], value]) <= agree_within_kcal_mol:
+            groups[-1].append(value)
+        else:
+            groups.append([value])
+    return groups
+
+
+def without_older_editions(values: list[Value], settings: Pra310) -> list[Value]:
+    """The values but those of an older edition whose newer edition also speaks of this complex."""
+    present = _sources(values)
+    return [value for value in values if settings.older_editions.get(value.source) not in present]
 
 
 def spread_kcal_mol(values: list[Value]) -> float:
@@ -110,11 +146,12 @@ def label_grade(rule: str, used: tuple[Value, ...], temperature_assumed: bool) -
     A: a correction or the paper itself, or two or more sources that agree, at a measured temperature.
     B: one exact Kd (or dG) at a measured temperature.
     C: the temperature is assumed.
-    D: nothing but Ki, IC50 or approximate values.
+    D: nothing but Ki, IC50 or approximate values, or the sources contradict each other.
     """
     if rule in ("correction", "primary_literature"):
         return "A" if not temperature_assumed else "C"
-    if not any(QUANTITY_ORDER[value.quantity] == 0 and value.relation == "=" for value in used):
+    contradicted = rule in ("majority_of_sources", "documented_over_bare")
+    if contradicted or not any(QUANTITY_ORDER[value.quantity] == 0 and value.relation == "=" for value in used):
         return "D"
     if temperature_assumed:
         return "C"

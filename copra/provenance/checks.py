@@ -6,9 +6,7 @@ A check returns what is wrong, subject by subject, or one finding that says what
 from __future__ import annotations
 
 import tempfile
-from collections import Counter
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,77 +16,25 @@ import yaml
 
 from copra.decisions import check_conservation
 from copra.evaluate.metrics import find_problem, read_truth
-from copra.files import sha256_of_file, sha256_of_text
+from copra.files import sha256_of_text
 from copra.pra310.calibrate import calibrate_labels
-from copra.provenance.results import Run, some
+from copra.provenance.findings import Finding, judged
+from copra.provenance.results import Run
+from copra.provenance.source_checks import (
+    corrections_live,
+    licences_stated,
+    measurements_of_files,
+    rows_conserved,
+    source_bytes,
+    tables_reparsed,
+)
 from copra.structure.store import read_interfaces
 from copra.tables import read_table
 from copra.units import HIGHEST_TEMPERATURE_K, LOWEST_TEMPERATURE_K, STANDARD_TEMPERATURE_K, dg_from_kd
 
 DG_TOLERANCE_KCAL_MOL = 0.01
+DG_COLUMNS = ("dg_kcal_mol", "dg_298k_kcal_mol")
 LOWEST_DG_KCAL_MOL, HIGHEST_DG_KCAL_MOL = -20.0, 0.0  # the tightest known complexes are near -20; 0 is no binding
-
-
-@dataclass(frozen=True)
-class Finding:
-    """What a check found on one subject; `verdict` is pass, fail or note (a difference that is no fault)."""
-
-    subject: str
-    verdict: str
-    detail: str
-
-
-def judged(problems: Mapping[str, str], in_order: str) -> list[Finding]:
-    """A failed finding per problem (subject -> detail), or one passed finding."""
-    if problems:
-        return [Finding(subject, "fail", detail) for subject, detail in sorted(problems.items())]
-    return [Finding("all", "pass", in_order)]
-
-
-def source_bytes(run: Run) -> list[Finding]:
-    """Every file of a source has the bytes that its receipt states."""
-    problems, notes, count = {}, [], 0
-    for receipt in run.receipts():
-        file: Path = receipt["file"]
-        name = f"{receipt.get('source')}/{file.name}"
-        if receipt.get("status") == "missing":
-            notes.append(Finding(name, "note", f"this source is missing: {receipt.get('detail') or 'no reason given'}"))
-            continue
-        count += 1
-        found = sha256_of_file(file) if file.is_file() else "no file"
-        if found != receipt.get("sha256"):
-            problems[name] = f"receipt: sha256 {receipt.get('sha256')}; found {found}"
-    if not count and not notes:
-        problems["receipts"] = f"no receipt below {run.raw.name}/sources"
-    return judged(problems, f"{count} files have the bytes of their receipts") + notes
-
-
-def measurements_of_files(run: Run) -> list[Finding]:
-    """Every measurement names a file of its source by the sha256 of its receipt."""
-    known = {(str(r.get("source")), str(r.get("sha256"))) for r in run.receipts()}
-    table = run.table("measurements")
-    stated = Counter(zip(table["source"], table["file_sha256"], strict=True))
-    problems = {
-        f"{source} {sha256[:16]}": f"{count} measurements of a file that no receipt names"
-        for (source, sha256), count in stated.items()
-        if (source, sha256) not in known
-    }
-    return judged(problems, f"{len(table)} measurements of {len(stated)} files")
-
-
-def rows_conserved(run: Run) -> list[Finding]:
-    """No source row is both understood and rejected, and none is rejected twice."""
-    problems = {}
-    measured, rejects = run.table("measurements"), run.table("rejects")
-    for source in sorted(set(measured["source"]) | set(rejects["source"])):
-        refused = rejects.loc[rejects["source"] == source, "source_row"]
-        understood = set(measured.loc[measured["source"] == source, "source_row"])
-        both = understood & set(refused)
-        if both:
-            problems[source] = f"rows both understood and rejected: {some(both)}"
-        elif refused.duplicated().any():
-            problems[source] = f"rows rejected twice: {some(refused[refused.duplicated()])}"
-    return judged(problems, f"{len(measured)} measurements, {len(rejects)} rejected rows, no row in both")
 
 
 def measurements_conserved(run: Run) -> list[Finding]:
@@ -106,11 +52,12 @@ def measurements_conserved(run: Run) -> list[Finding]:
 
 
 def dg_recomputed(run: Run) -> list[Finding]:
-    """dG of every record is R T ln Kd at its own temperature and at 298.15 K, within 0.01 kcal/mol."""
+    """dG of every label and record is R T ln Kd at its own temperature and at 298.15 K, within 0.01 kcal/mol."""
     problems = {}
-    records = run.table("records")
-    columns = ["record_id", "kd_molar", "temperature_k", "dg_kcal_mol", "dg_298k_kcal_mol"]
-    for name, kd, kelvin, own, standard in records[columns].itertuples(index=False):
+    labels, records = run.table("labels"), run.table("records")
+    columns = ["candidate_id", "kd_molar", "temperature_k", *DG_COLUMNS]
+    both = pd.concat([labels[columns], records.rename(columns={"record_id": "candidate_id"})[columns]])
+    for name, kd, kelvin, own, standard in both.itertuples(index=False):
         if not (kd > 0 and kelvin > 0):
             problems[name] = f"Kd {kd} M at {kelvin} K has no dG"
             continue
@@ -118,18 +65,20 @@ def dg_recomputed(run: Run) -> list[Finding]:
             expected = dg_from_kd(kd, at)
             if not abs(expected - stated) <= DG_TOLERANCE_KCAL_MOL:
                 problems[name] = f"dG {stated:.3f}, but Kd {kd:.4g} M at {at:g} K gives {expected:.3f} kcal/mol"
-    return judged(problems, f"{len(records)} records within {DG_TOLERANCE_KCAL_MOL} kcal/mol")
+    return judged(problems, f"{len(labels)} labels, {len(records)} records within {DG_TOLERANCE_KCAL_MOL} kcal/mol")
 
 
 def labels_rederived(run: Run) -> list[Finding]:
-    """Deciding the labels again gives the labels, and every record carries its label."""
+    """Deciding the labels again gives the labels, and every record carries its label (dG is dg_recomputed's matter)."""
+    if any(finding.verdict == "fail" for finding in corrections_live(run)):
+        return [Finding("all", "note", "not decided again: a curated line is refused, see corrections_live")]
     labels, records = run.table("labels"), run.table("records")
     with tempfile.TemporaryDirectory(prefix="copra-audit-") as folder:
-        again, decisions, funnel = (Path(folder, name) for name in ("labels", "decisions", "funnel"))
+        again, noise, decisions, funnel = (Path(folder, name) for name in ("labels", "noise", "decisions", "funnel"))
         calibrate_labels(
             run.results / "pra310/merge/candidates.parquet", measurements=run.files("measurements"),
             settings=run.config.pra310, corrections=run.curation / "corrections.yaml",
-            labels=again, decisions=decisions, funnel=funnel,
+            labels=again, noise=noise, decisions=decisions, funnel=funnel,
         )  # fmt: skip
         problems = _different(labels, read_table(again, "labels"), "candidate_id", "deciding the labels again")
     shared = labels.rename(columns={"candidate_id": "record_id"})
@@ -140,7 +89,7 @@ def labels_rederived(run: Run) -> list[Finding]:
 
 
 def _different(found: pd.DataFrame, expected: pd.DataFrame, key: str, origin: str) -> dict[str, str]:
-    left, right = found.set_index(key), expected.set_index(key)
+    left, right = (frame.set_index(key).drop(columns=list(DG_COLUMNS)) for frame in (found, expected))
     lone = left.index.symmetric_difference(right.index)
     problems = dict.fromkeys(lone, f"not what {origin} gives: only one side has it")
     common = left.index.intersection(right.index)
@@ -294,6 +243,7 @@ def counts(run: Run) -> dict[str, int]:
 
 
 CHECKS: tuple[Callable[[Run], list[Finding]], ...] = (
-    source_bytes, measurements_of_files, rows_conserved, measurements_conserved, dg_recomputed, labels_rederived,
+    source_bytes, licences_stated, measurements_of_files, rows_conserved, tables_reparsed, measurements_conserved,
+    dg_recomputed, labels_rederived, corrections_live,
     sequences_match, chains_touch, interfaces_present, split_whole, predictions_cover, plausible, counts_as_expected,
 )  # fmt: skip

@@ -6,14 +6,15 @@ atoms and contacts, not with the square of the residues.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.spatial import cKDTree
 
 from copra.errors import InputError
 from copra.files import sha256_of_text
+from copra.structure.distances import chain_atoms, near_pairs, nearest_of_residues
 from copra.structure.residues import PROTEIN, REPRESENTATIVE_SLOT, RNA, Structure
 
 # Arrays with one entry per interface node: name -> (type, shape after the first axis)
@@ -36,7 +37,8 @@ class Interface:
 
     Nodes stand protein chains first, then RNA chains, in the record's order, by polymer index. `centres_angstrom`
     [3, 3] are the means over all nodes, the protein nodes and the RNA nodes of one atom each: CA or C4', and where
-    that is missing the mean of the residue's heavy atoms.
+    that is missing the mean of the residue's heavy atoms. `file_sha256` is that of the coordinate file, "" where
+    there is none; `buried_area_angstrom2` that of `surface.buried_area_angstrom2`, NaN where it was not computed.
     """
 
     complex_id: str
@@ -52,6 +54,8 @@ class Interface:
     backbone_mask: npt.NDArray[np.bool_]
     partner_distance_angstrom: npt.NDArray[np.float32]
     centres_angstrom: npt.NDArray[np.float32]
+    file_sha256: str = ""
+    buried_area_angstrom2: float = math.nan
 
 
 @dataclass(frozen=True)
@@ -68,17 +72,16 @@ def residue_contacts(
     structure: Structure, cutoff_angstrom: float
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.float64]]:
     """Protein residues [K], RNA residues [K] and their least heavy-atom distance [K], where it is below the cutoff."""
-    protein, rna = (_atoms_of(structure, np.flatnonzero(structure.chain_is(m))) for m in (PROTEIN, RNA))
-    if not len(protein.atoms) or not len(rna.atoms):
-        nothing = np.zeros(0, dtype=np.int64)
-        return nothing, nothing, np.zeros(0)
-    pairs = cKDTree(protein.xyz).sparse_distance_matrix(cKDTree(rna.xyz), cutoff_angstrom, output_type="ndarray")
-    pairs = pairs[pairs["v"] < cutoff_angstrom]
+    protein, rna = (chain_atoms(structure, np.flatnonzero(structure.chain_is(m))) for m in (PROTEIN, RNA))
+    first, second, distance = near_pairs(protein.xyz, rna.xyz, cutoff_angstrom)
+    below = distance < cutoff_angstrom
     n_residues = len(structure.arrays["chain"])
-    key = protein.residue[pairs["i"]] * n_residues + rna.residue[pairs["j"]]
-    order = np.lexsort((pairs["v"], key))
-    found, first = np.unique(key[order], return_index=True)
-    return found // n_residues, found % n_residues, pairs["v"][order][first]
+    key = protein.residue[first[below]] * n_residues + rna.residue[second[below]]
+    order = np.argsort(key)
+    starts = np.flatnonzero(np.diff(key[order], prepend=-1))
+    found = key[order][starts]
+    least = np.minimum.reduceat(distance[below][order], starts) if len(starts) else np.zeros(0)
+    return found // n_residues, found % n_residues, least
 
 
 def chain_contacts(structure: Structure, cutoff_angstrom: float) -> list[ChainContact]:
@@ -103,24 +106,6 @@ def chain_contacts(structure: Structure, cutoff_angstrom: float) -> list[ChainCo
     return contacts
 
 
-@dataclass(frozen=True)
-class _Atoms:
-    residues: npt.NDArray[np.int64]  # [r] residues of the chosen chains
-    atoms: npt.NDArray[np.int64]  # [a] their atoms
-    residue: npt.NDArray[np.int64]  # [a] the residue of each atom
-    xyz: npt.NDArray[np.float64]  # [a, 3]
-
-
-def _atoms_of(structure: Structure, chains: npt.NDArray[np.int64] | list[int]) -> _Atoms:
-    """Residues and atoms of chains, in the order in which the chains are given."""
-    parts = [np.arange(part.start, part.stop) for part in (structure.chain_residues(int(c)) for c in chains)]
-    residues = np.concatenate([np.zeros(0, dtype=np.int64), *parts])
-    starts, stops = structure.atom_offsets[residues], structure.atom_offsets[residues + 1]
-    atoms = np.concatenate([np.zeros(0, dtype=np.int64), *map(np.arange, starts, stops)])
-    xyz = structure.arrays["atom_xyz_angstrom"][atoms].astype(np.float64)
-    return _Atoms(residues, atoms, np.repeat(residues, stops - starts), xyz)
-
-
 def cut_interface(
     structure: Structure, complex_id: str, protein_chains: list[str], rna_chains: list[str], interface_nodes: int
 ) -> Interface:
@@ -129,11 +114,11 @@ def cut_interface(
     Raises InputError when a chain is not in the structure or is not of the wanted molecule.
     """
     sides = [
-        _atoms_of(structure, _find_chains(structure, complex_id, protein_chains, PROTEIN)),
-        _atoms_of(structure, _find_chains(structure, complex_id, rna_chains, RNA)),
+        chain_atoms(structure, find_chains(structure, complex_id, protein_chains, PROTEIN)),
+        chain_atoms(structure, find_chains(structure, complex_id, rna_chains, RNA)),
     ]
     residues = np.concatenate([side.residues for side in sides])
-    distance = np.concatenate([_nearest(sides[0], sides[1]), _nearest(sides[1], sides[0])])
+    distance = np.concatenate([nearest_of_residues(*sides), nearest_of_residues(*sides[::-1])])
     # rounded to float32, so that equal distances stay equal whatever the frame's rounding
     distance = distance.astype(np.float32)
     nodes = np.sort(np.argsort(distance, kind="stable")[:interface_nodes])
@@ -157,11 +142,16 @@ def cut_interface(
         backbone_mask=structure.arrays["backbone_mask"][kept],
         partner_distance_angstrom=distance[nodes],
         centres_angstrom=np.array(centres, dtype=np.float32),
+        file_sha256=structure.file_sha256,
         **{name: structure.arrays[name][kept] for name in copied},
     )
 
 
-def _find_chains(structure: Structure, complex_id: str, names: list[str], molecule: int) -> list[int]:
+def find_chains(structure: Structure, complex_id: str, names: list[str], molecule: int) -> list[int]:
+    """Indices of the named chains, which count as the molecule PROTEIN or RNA.
+
+    Raises InputError when a chain is not in the structure or is not of that molecule.
+    """
     wanted = "protein" if molecule == PROTEIN else "RNA"
     there = dict(zip(structure.chain_ids, structure.molecule_types, strict=True))
     fitting = structure.chain_is(molecule)
@@ -169,13 +159,6 @@ def _find_chains(structure: Structure, complex_id: str, names: list[str], molecu
     if not names or len(found) != len(names):
         raise InputError(f"complex {complex_id}: expected {wanted} chains {names}, found the chains {there}")
     return found
-
-
-def _nearest(side: _Atoms, partner: _Atoms) -> npt.NDArray[np.float64]:
-    """For each residue of `side` the distance of its nearest atom pair with `partner` [r], in angstrom."""
-    distance, _ = cKDTree(partner.xyz).query(side.xyz)
-    first = np.concatenate([[True], np.diff(side.residue) != 0])
-    return np.minimum.reduceat(distance, np.flatnonzero(first))
 
 
 def _representative(structure: Structure, residues: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:

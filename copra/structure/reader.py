@@ -5,116 +5,124 @@ Only the first model, only polymers, only heavy atoms, one conformer per residue
 
 from __future__ import annotations
 
-import gzip
-import hashlib
-import re
-import zlib
+import math
 from collections import Counter
-from dataclasses import dataclass
 from pathlib import Path
 
 import gemmi
 import numpy as np
 import numpy.typing as npt
 
-from copra.errors import InputError
-from copra.structure.conformers import ModelAtoms, backbone, select_atoms
+from copra.structure.conformers import POLYMER, ModelAtoms, backbone, select_atoms
+from copra.structure.coordinate_file import Opened, open_file
+from copra.structure.handled import count_features
+from copra.structure.quarantine import (
+    LARGE_MODEL_ATOMS,
+    Unreadable,
+    are_plausible,
+    check_alignments,
+    check_coordinates,
+    check_crowding,
+    check_identifiers,
+    check_names,
+    printable,
+)
 from copra.structure.residues import ALIASES, ATOM_ARRAYS, RESIDUE_ARRAYS, Structure, residue
-from copra.structure.sequence import Chain, Monomers, describe_chain, residue_codes
+from copra.structure.sequence import Chain, Monomers, describe_chain
 
-FORMATS = (".cif.gz", ".pdb.gz", ".cif", ".pdb")
-PDB_MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
-
-
-@dataclass
-class Opened:
-    """A parsed file before its atoms are looked at."""
-
-    structure: gemmi.Structure
-    release_date: str
-    canonical: dict[str, str]  # entity name -> one-letter sequence of parents, as the file gives it
-    file_sha256: str
+HYDROGEN = 1  # atomic number, also of deuterium; 0 where the element is not known
+METHOD_LENGTH = 100  # two methods of the dictionary fit in
 
 
 def read_structure(path: Path, pdb_id: str) -> Structure:
     """Read one coordinate file.
 
-    Raises InputError, with the file's name, when it is not there, not readable as its ending says, or holds no
-    polymer residue.
+    Raises `Unreadable`, an InputError with the file's name and a reason of `quarantine.REASONS`, when it is not
+    there, not readable as its ending says, holds no polymer residue, or values that no such file can have.
     """
-    opened = _open(path)
+    opened = open_file(path)
     structure = opened.structure
     handled: Counter[str] = Counter()
     n_models = len(structure)
-    if not n_models or not structure[0].count_atom_sites():
-        raise InputError(f"{path}: expected at least one model with atoms, found none")
+    n_atoms = structure[0].count_atom_sites() if n_models else 0
+    if not n_atoms:
+        raise Unreadable(path, "no_atoms", "expected at least one model with atoms, found none")
     if n_models > 1:
-        handled["models"] = n_models
+        handled["models"] = n_models - 1
         del structure[1:]
-    _prepare(structure, handled)
-    atoms = select_atoms(structure[0], gemmi.FlatStructure(structure), handled)
+    if n_atoms > LARGE_MODEL_ATOMS:
+        _check_large_model(path, structure)
+    _prepare(path, structure, handled)
+    flat = _flat(path, structure)
+    wanted = (flat.entity_type == POLYMER) & (flat.elements != HYDROGEN)
+    check_coordinates(path, flat, wanted)
+    check_names(path, flat, wanted)
+    atoms = select_atoms(structure[0], flat, handled)
     if not len(atoms.residue):
-        raise InputError(f"{path}: expected polymer residues, found none")
-    monomers = Monomers(structure, opened.canonical)
-    chains = [
-        describe_chain(structure[0][int(i)].name, np.flatnonzero(atoms.chain == i), atoms, monomers, handled)
-        for i in np.unique(atoms.chain)
-    ]
-    return _assemble(pdb_id, opened, n_models, atoms, [c for c in chains if c is not None], handled)
+        raise Unreadable(path, "no_polymer", "expected polymer residues, found none")
+    check_crowding(path, atoms.xyz)
+    check_identifiers(path, "residue names", sorted(name.decode() for name in set(atoms.name.tolist())))
+    chains = _describe_chains(opened, atoms, handled)
+    if not chains:
+        raise Unreadable(path, "no_polymer", "expected protein or nucleic acid chains, found other polymers only")
+    check_identifiers(path, "chain ids", [chain.chain_id for chain in chains])
+    return _assemble(pdb_id, opened, n_models, atoms, chains, handled)
 
 
-def _open(path: Path) -> Opened:
-    if not path.name.lower().endswith(FORMATS):
-        raise InputError(f"{path}: expected a name ending in one of {', '.join(FORMATS)}")
+def _flat(path: Path, structure: gemmi.Structure) -> gemmi.FlatStructure:
+    """The atoms as arrays, with places for names of seven letters."""
     try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror}") from error
-    sha256 = hashlib.sha256(data).hexdigest()
-    try:
-        if path.name.lower().endswith(".gz"):
-            data = gzip.decompress(data)
-        text = data.decode("utf-8", errors="replace")
-        if ".cif" in path.name.lower():
-            return _open_cif(text, sha256)
-        structure = gemmi.read_pdb_string(text)
-        return Opened(structure, _pdb_release_date(text), {}, sha256)
-    except (ValueError, RuntimeError, IndexError, EOFError, OSError, zlib.error) as error:
-        raise InputError(f"{path}: not a readable coordinate file: {error}") from error
+        return gemmi.FlatStructure(structure)
+    except RuntimeError as error:
+        raise Unreadable(path, "bad_identifiers", f"expected names of up to seven letters: {error}") from error
 
 
-def _open_cif(text: str, sha256: str) -> Opened:
-    document = gemmi.cif.read_string(text)
-    block = next((b for b in document if b.find_values("_atom_site.Cartn_x")), None)
-    if block is None:
-        raise ValueError("no data block with _atom_site")
-    canonical = {}
-    for entity, letters in block.find("_entity_poly.", ["entity_id", "pdbx_seq_one_letter_code_can"]):
-        canonical[gemmi.cif.as_string(entity)] = re.sub(r"\s", "", gemmi.cif.as_string(letters))
-    dates = [gemmi.cif.as_string(d) for d in block.find_values("_pdbx_audit_revision_history.revision_date")]
-    return Opened(gemmi.make_structure_from_block(block), min(dates, default=""), canonical, sha256)
+def _check_large_model(path: Path, structure: gemmi.Structure) -> None:
+    """Look for crowded atoms before the steps that take long, alternative locations each for themselves."""
+    flat = _flat(path, structure)
+    wanted = (flat.elements != HYDROGEN) & are_plausible(flat.pos)
+    for letter in np.unique(flat.altlocs[wanted]):
+        check_crowding(path, flat.pos[wanted & (flat.altlocs == letter)])
 
 
-def _pdb_release_date(text: str) -> str:
-    """The date of REVDAT 1, the release, as yyyy-mm-dd; "" where the file does not tell."""
-    found = re.search(r"^REVDAT   1   (\d\d)-([A-Z]{3})-(\d\d) ", text[: text.find("\nATOM")], flags=re.MULTILINE)
-    if not found or found[2] not in PDB_MONTHS:
-        return ""
-    year = int(found[3])
-    return f"{1900 + year if year > 70 else 2000 + year}-{PDB_MONTHS.index(found[2]) + 1:02d}-{found[1]}"
+def _describe_chains(opened: Opened, atoms: ModelAtoms, handled: Counter[str]) -> list[Chain]:
+    """The protein and nucleic acid chains; `atoms` stand chain by chain."""
+    monomers = Monomers(opened.structure, opened.canonical)
+    model = opened.structure[0]
+    bounds = np.searchsorted(atoms.chain, np.arange(len(model) + 1))
+    chains = []
+    for chain, first, last in zip(model, bounds[:-1], bounds[1:], strict=True):
+        if first < last:
+            rows = _in_polymer_order(np.arange(first, last), atoms, handled)
+            chains.append(describe_chain(chain.name, rows, atoms, monomers, handled))
+    return [chain for chain in chains if chain is not None]
 
 
-def _prepare(structure: gemmi.Structure, handled: Counter[str]) -> None:
+def _in_polymer_order(rows: npt.NDArray[np.int64], atoms: ModelAtoms, handled: Counter[str]) -> npt.NDArray[np.int64]:
+    """The residues of one chain by their label_seq_id, where the file has another order; the rows of an mmCIF table
+    need not have any."""
+    labels, label_seq = atoms.subchain[rows], atoms.label_seq[rows]
+    ascends = (label_seq[1:] >= label_seq[:-1]) | (labels[1:] != labels[:-1])
+    if ascends.all() or label_seq.min() < 1:
+        return rows
+    handled["reordered_chains"] += 1
+    first_of_label = {label: i for i, label in reversed(list(enumerate(labels.tolist())))}
+    return rows[np.lexsort((label_seq, [first_of_label[label] for label in labels.tolist()]))]
+
+
+def _prepare(path: Path, structure: gemmi.Structure, handled: Counter[str]) -> None:
     """Complete what the file leaves open: one chain per author id, entities, places in the full sequence."""
     structure.merge_chain_parts()
     has_entities = any(e.entity_type == gemmi.EntityType.Polymer for e in structure.entities)
+    all_named = has_entities and bool(_flat(path, structure).entity_type.all())
     for chain in structure[0]:
-        if not has_entities or any(part.entity_type == gemmi.EntityType.Unknown for part in chain):
+        if not all_named and (not has_entities or any(p.entity_type == gemmi.EntityType.Unknown for p in chain)):
             for part in chain:
                 _name_part(part, handled)
             _polymer_first(chain, handled)
     if structure.input_format == gemmi.CoorFormat.Pdb or not has_entities:
         structure.setup_entities()
+        check_alignments(path, structure)
         structure.assign_label_seq_id()
 
 
@@ -156,23 +164,20 @@ def _assemble(
     pdb_id: str, opened: Opened, n_models: int, atoms: ModelAtoms, chains: list[Chain], handled: Counter[str]
 ) -> Structure:
     """Put the chains' residues one after another and their atoms after them."""
-    if not chains:
-        raise InputError(f"{pdb_id}: expected protein or nucleic acid chains, found other polymers only")
     rows = np.concatenate([c.rows for c in chains])
     is_protein = np.zeros(len(atoms.name), dtype=bool)
     for chain in chains:
         is_protein[chain.rows] = chain.molecule_type == "protein"
-    codes = residue_codes(atoms.name, is_protein, np.concatenate([c.letters for c in chains]), rows)
     xyz, mask = backbone(atoms, is_protein)
     values: dict[str, npt.NDArray] = {
         "chain": np.repeat(np.arange(len(chains)), [len(c.rows) for c in chains]),
         "residue_name": atoms.name[rows],
-        "residue_type": codes.residue_type,
+        "residue_type": np.concatenate([c.residue_type for c in chains]),
         "polymer_index": np.concatenate([c.polymer_index for c in chains]),
         "auth_number": atoms.number[rows],
         "insertion_code": atoms.insertion_code[rows],
-        "modified": codes.modified,
-        "deoxy": codes.deoxy | np.concatenate([np.full(len(c.rows), c.deoxy_by_atoms) for c in chains]),
+        "modified": np.concatenate([c.modified for c in chains]),
+        "deoxy": np.concatenate([c.deoxy for c in chains]),
         "backbone_xyz_angstrom": xyz[rows],
         "backbone_mask": mask[rows],
     }
@@ -183,16 +188,13 @@ def _assemble(
     values |= {
         "atom_xyz_angstrom": atoms.xyz[order], "atom_name": atoms.atom_name[order], "atom_element": atoms.element[order]
     }  # fmt: skip
-    handled["modified"] += int(np.count_nonzero(codes.modified))
-    handled["unknown_residues"] += int(np.count_nonzero(codes.unknown))
-    hybrid = np.array([c.molecule_type == "hybrid" for c in chains])[values["chain"]]
-    handled["deoxy_in_hybrid"] += int(np.count_nonzero(values["deoxy"] & hybrid))
+    count_features(values, chains, handled)
     structure = opened.structure
     return Structure(
         pdb_id=pdb_id,
         file_sha256=opened.file_sha256,
-        method=dict(structure.info).get("_exptl.method", ""),
-        resolution_angstrom=float(structure.resolution) if structure.resolution > 0 else None,
+        method=printable(dict(structure.info).get("_exptl.method", ""), METHOD_LENGTH),
+        resolution_angstrom=float(structure.resolution) if 0 < structure.resolution < math.inf else None,
         release_date=opened.release_date,
         n_models=n_models,
         handled={name: count for name, count in sorted(handled.items()) if count},

@@ -18,8 +18,9 @@ PROTEIN_LETTERS = "ARNDCQEGHILKMFPSTWYVX"
 RNA_LETTERS = "ACGUN"
 # index 0-20 protein, 21-25 RNA, 26-28 special nodes, 29 padding
 RESIDUE_TYPES: tuple[str, ...] = (*PROTEIN_LETTERS, *RNA_LETTERS, "complex", "protein", "RNA", "padding")
-UNKNOWN_PROTEIN = PROTEIN_LETTERS.index("X")
+LETTERS = np.array(list(PROTEIN_LETTERS + RNA_LETTERS), dtype="S1")  # of the first 26 types
 FIRST_RNA = len(PROTEIN_LETTERS)
+UNKNOWN_TYPES = (RESIDUE_TYPES.index("X"), RESIDUE_TYPES.index("N", FIRST_RNA))
 
 PROTEIN, RNA = 0, 1  # values of `molecule` arrays
 MOLECULE_TYPES = ("protein", "rna", "dna", "hybrid")
@@ -59,13 +60,19 @@ ALIASES = {
 }  # fmt: skip
 
 # Parents of nucleotides that gemmi's table does not hold (wwPDB Chemical Component Dictionary,
-# mon_nstd_parent_comp_id, or the base where the dictionary names no parent)
-NUCLEOTIDE_PARENTS = {
-    "5MC": "C", "CFL": "C", "CFZ": "C", "C5L": "C", "CTP": "C", "CDP": "C", "C5P": "C", "N4S": "C", "RPC": "C",
-    "A2M": "A", "A23": "A", "ATP": "A", "ADP": "A", "AMP": "A", "6IA": "A", "T6A": "A", "2MA": "A", "MIA": "A",
-    "GTP": "G", "GMP": "G", "5GP": "G", "G7M": "G", "23G": "G", "YG": "G", "YYG": "G", "N6G": "G", "GF2": "G",
-    "QUO": "G", "UFT": "U", "FHU": "U", "IU": "U", "5IU": "U", "U5P": "U", "UTP": "U", "UDP": "U", "UD5": "U",
-    "U8U": "U", "T": "U", "RT": "U",
+# mon_nstd_parent_comp_id, or the base where the dictionary names no parent). Modified ribonucleotides of chains:
+RIBONUCLEOTIDE_PARENTS = {
+    "5MC": "C", "4AC": "C", "6OO": "C",
+    "A2M": "A", "A23": "A", "6IA": "A", "T6A": "A", "2MA": "A", "MIA": "A", "12A": "A", "6NW": "A", "ZJS": "A",
+    "G7M": "G", "23G": "G", "YG": "G", "YYG": "G", "QUO": "G", "GDO": "G",
+    "U8U": "U", "URU": "U", "MUM": "U", "CM0": "U", "3AU": "U", "B8N": "U", "3TD": "U", "2SU": "U", "SUR": "U",
+}  # fmt: skip
+# and those that are found on their own too, or whose sugar may be no ribose
+OTHER_NUCLEOTIDE_PARENTS = {
+    "CFL": "C", "CFZ": "C", "C5L": "C", "N4S": "C", "RPC": "C", "CTP": "C", "CDP": "C", "C5P": "C",
+    "ATP": "A", "ADP": "A", "AMP": "A", "GTP": "G", "GMP": "G", "5GP": "G", "GF2": "G", "N6G": "G", "G5J": "G",
+    "UFT": "U", "FHU": "U", "IU": "U", "5IU": "U", "5UD": "U", "U5P": "U", "UTP": "U", "UDP": "U", "UD5": "U",
+    "T": "U", "RT": "U",
 }  # fmt: skip
 
 STANDARD = frozenset({
@@ -87,7 +94,7 @@ class Residue:
 
 @cache
 def residue(name: str) -> Residue:
-    """Kind and parent letter of a component id, from gemmi's table and `NUCLEOTIDE_PARENTS`."""
+    """Kind and parent letter of a component id, from gemmi's table and the nucleotide tables above."""
     found = gemmi.find_tabulated_residue(name)
     kinds = {
         gemmi.ResidueKind.AA: "protein", gemmi.ResidueKind.AAD: "protein", gemmi.ResidueKind.PAA: "protein",
@@ -95,8 +102,10 @@ def residue(name: str) -> Residue:
     }  # fmt: skip
     kind = kinds.get(found.kind, "")
     letter = found.one_letter_code.upper().strip()
-    if name in NUCLEOTIDE_PARENTS:
-        return Residue(kind, "", NUCLEOTIDE_PARENTS[name], False)
+    if name in RIBONUCLEOTIDE_PARENTS:
+        return Residue("rna", "", RIBONUCLEOTIDE_PARENTS[name], False)
+    if name in OTHER_NUCLEOTIDE_PARENTS:
+        return Residue(kind, "", OTHER_NUCLEOTIDE_PARENTS[name], False)
     protein = protein_letter(letter) if kind == "protein" else ""
     nucleotide = nucleotide_letter(letter) if kind != "protein" and letter else ""
     if protein == "X":
@@ -157,8 +166,11 @@ class Structure:
         return np.array([kind in wanted for kind in self.molecule_types], dtype=bool)
 
     def observed_sequence(self, index: int) -> str:
-        """The observed residues of one chain as letters, without gaps."""
-        return "".join(RESIDUE_TYPES[t] for t in self.arrays["residue_type"][self.chain_residues(index)])
+        """The observed residues of one chain as letters in their places, "-" where none is: as long as the sequence."""
+        part = self.chain_residues(index)
+        aligned = np.full(len(self.sequences[index]), b"-")
+        aligned[self.arrays["polymer_index"][part]] = LETTERS[self.arrays["residue_type"][part]]
+        return str(aligned.tobytes().decode())
 
 
 def chain_gaps(structure: Structure, index: int) -> int:

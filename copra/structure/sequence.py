@@ -29,8 +29,9 @@ class Chain:
     sequence_origin: str
     rows: npt.NDArray[np.int64]
     polymer_index: npt.NDArray[np.int64]  # 0-based, one per row
-    letters: npt.NDArray[np.str_]  # parent letter of each row
-    deoxy_by_atoms: bool
+    residue_type: npt.NDArray[np.uint8]  # of each row
+    modified: npt.NDArray[np.bool_]  # of each row
+    deoxy: npt.NDArray[np.bool_]  # of each row
 
 
 class Monomers:
@@ -40,27 +41,38 @@ class Monomers:
         self.entities = {sub: entity for entity in structure.entities for sub in entity.subchains}
         # setup_entities gives PDB chains names such as Axp; label ids exist in mmCIF only
         self.has_labels = structure.input_format != gemmi.CoorFormat.Pdb
-        self.parents: dict[tuple[str, bool], str] = {}
+        self.letters = {True: _Letters(True), False: _Letters(False)}
+        for modified in structure.mod_residues:
+            parent = residue(modified.parent_comp_id)
+            self.letters[True].tell(modified.res_id.name, parent.protein_letter)
+            self.letters[False].tell(modified.res_id.name, parent.nucleotide_letter)
         for entity in structure.entities:
             letters = canonical.get(entity.name, "")
             if len(letters) == len(entity.full_sequence):
-                is_protein = entity.polymer_type not in NUCLEIC
-                for names, letter in zip(entity.full_sequence, letters, strict=True):
-                    self.parents.setdefault((names.split(",")[0], is_protein), letter)
-        for modified in structure.mod_residues:
-            parent = residue(modified.parent_comp_id)
-            if parent.protein_letter:
-                self.parents.setdefault((modified.res_id.name, True), parent.protein_letter)
-            if parent.nucleotide_letter:
-                self.parents.setdefault((modified.res_id.name, False), parent.nucleotide_letter)
+                told = self.letters[entity.polymer_type not in NUCLEIC]
+                for names, letter in dict.fromkeys(zip(entity.full_sequence, letters, strict=True)):
+                    told.tell(names.split(",")[0], letter)
 
-    def letter(self, name: str, is_protein: bool) -> str:
-        """The parent's letter: by gemmi's table and ours, then by what the file says; X or N where unknown."""
+
+class _Letters(dict[str, str]):
+    """Component id -> letter of the parent: by gemmi's table and ours, then by what the file says, else X or N."""
+
+    def __init__(self, is_protein: bool) -> None:
+        self._is_protein = is_protein
+        self._unknown = "X" if is_protein else "N"
+        self._told: dict[str, str] = {}
+
+    def tell(self, name: str, letter: str) -> None:
+        """What the file says of a component; the first known letter counts."""
+        letter = protein_letter(letter) if self._is_protein else nucleotide_letter(letter)
+        if letter != self._unknown:
+            self._told.setdefault(name, letter)
+
+    def __missing__(self, name: str) -> str:
         known = residue(name)
-        told = self.parents.get((name, is_protein), "")
-        if is_protein:
-            return known.protein_letter or protein_letter(told)
-        return known.nucleotide_letter or nucleotide_letter(told)
+        letter = known.protein_letter if self._is_protein else known.nucleotide_letter
+        self[name] = letter or self._told.get(name, self._unknown)
+        return self[name]
 
 
 def describe_chain(
@@ -71,16 +83,15 @@ def describe_chain(
     The full sequence is that of SEQRES or entity_poly_seq. Where there is none, or where an observed residue is
     not the one that stands at its place, it is the observed sequence; `sequence_origin` says which.
     """
-    observed = [name.decode() for name in atoms.name[rows]]
-    subchains = [s.decode() for s in atoms.subchain[rows]]
-    labels = list(dict.fromkeys(subchains))
+    observed = [name.decode() for name in atoms.name[rows].tolist()]
+    subchains = [s.decode() for s in atoms.subchain[rows].tolist()]
     full: list[str] = []
-    start = {}
-    for label in labels:
+    start = dict.fromkeys(subchains, 0)
+    for label in start:
         start[label] = len(full)
         entity = monomers.entities.get(label)
-        full += list(entity.full_sequence) if entity is not None else []
-    polymer_types = {monomers.entities[s].polymer_type for s in labels if s in monomers.entities}
+        full += entity.full_sequence if entity is not None else []
+    polymer_types = {monomers.entities[s].polymer_type for s in start if s in monomers.entities}
     index = np.array([start[s] for s in subchains]) + atoms.label_seq[rows] - 1
     is_seqres = _fits(observed, full, index, atoms.label_seq[rows])
     if full and not is_seqres:
@@ -98,16 +109,20 @@ def describe_chain(
     is_protein = molecule == "protein"
     if by_atoms:
         handled["deoxy_by_atoms"] += 1
+    letters = monomers.letters[is_protein]
+    codes = {name: type_index(letters[name], is_protein) for name in set(observed)}
+    known = {name: residue(name) for name in codes}
     return Chain(
         chain_id=chain_id,
-        label_chains=",".join(labels) if monomers.has_labels else "",
+        label_chains=",".join(start) if monomers.has_labels else "",
         molecule_type=molecule,
-        sequence="".join(monomers.letter(name, is_protein) for name in names),
+        sequence="".join([letters[name] for name in names]),
         sequence_origin="seqres" if is_seqres else "observed",
         rows=rows,
         polymer_index=index,
-        letters=np.array([monomers.letter(name, is_protein) for name in observed]),
-        deoxy_by_atoms=by_atoms,
+        residue_type=np.array([codes[name] for name in observed], dtype=np.uint8),
+        modified=np.array([not known[name].standard for name in observed], dtype=bool),
+        deoxy=np.array([by_atoms or known[name].kind == "dna" for name in observed], dtype=bool),
     )
 
 
@@ -115,7 +130,9 @@ def _fits(observed: list[str], full: list[str], index: npt.NDArray[np.int64], la
     """Whether every observed residue has its own, ascending place in the full sequence and is named there."""
     if not full or np.any(label_seq < 1) or index[-1] >= len(full) or np.any(np.diff(index) <= 0):
         return False
-    return all(name in full[i].split(",") for name, i in zip(observed, index.tolist(), strict=True))
+    # an entity with two names at one place has them with a comma between
+    expected = [full[i] for i in index.tolist()]
+    return expected == observed or all(o in e.split(",") for o, e in zip(observed, expected, strict=True))
 
 
 def _lacks_o2(rows: npt.NDArray[np.int64], atoms: ModelAtoms, observed: list[str]) -> bool:
@@ -131,7 +148,9 @@ def _molecule_type(names: list[str], polymer_types: set[gemmi.PolymerType], deox
 
     A nucleic acid is a hybrid where ribo- and deoxyribonucleotides occur in one chain.
     """
-    kinds = Counter(residue(name).kind for name in names)
+    kinds: Counter[str] = Counter()
+    for name, count in Counter(names).items():
+        kinds[residue(name).kind] += count
     ribo, deoxy = kinds["rna"], kinds["dna"]
     if deoxy_by_atoms:
         ribo, deoxy = 0, ribo + deoxy
@@ -147,36 +166,3 @@ def _molecule_type(names: list[str], polymer_types: set[gemmi.PolymerType], deox
     if ribo or deoxy:
         return "rna" if ribo else "dna"
     return BY_TYPE[next(iter(known))] if len(known) == 1 else "other"
-
-
-@dataclass
-class ResidueCodes:
-    """Per residue of the assembled structure [R]."""
-
-    residue_type: npt.NDArray[np.uint8]
-    modified: npt.NDArray[np.bool_]
-    deoxy: npt.NDArray[np.bool_]
-    unknown: npt.NDArray[np.bool_]
-
-
-def residue_codes(
-    names: npt.NDArray[np.bytes_],
-    is_protein: npt.NDArray[np.bool_],
-    letters: npt.NDArray[np.str_],
-    rows: npt.NDArray[np.int64],
-) -> ResidueCodes:
-    """Types and marks of the residues `rows`, whose parent letters are `letters`."""
-    ids, which = np.unique(names[rows], return_inverse=True)
-    known = [residue(name.decode()) for name in ids]
-    codes = np.zeros(len(rows), dtype=np.uint8)
-    protein = is_protein[rows]
-    for of_protein in (True, False):
-        part = protein == of_protein
-        found, inverse = np.unique(letters[part], return_inverse=True)
-        codes[part] = np.array([type_index(str(x), of_protein) for x in found], dtype=np.uint8)[inverse]
-    return ResidueCodes(
-        residue_type=codes,
-        modified=~np.array([k.standard for k in known], dtype=bool)[which],
-        deoxy=np.array([k.kind == "dna" for k in known], dtype=bool)[which],
-        unknown=np.isin(letters, ["X", "N"]) & (protein == (letters == "X")),
-    )

@@ -3,28 +3,24 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from copra.errors import InputError
 from copra.files import sha256_of_text
 from copra.progress import progress
+from copra.structure.biolip_contacts import NO_BINDING, chain_bindings
 from copra.structure.interface import chain_contacts, cut_interface
+from copra.structure.quarantine import Unreadable
 from copra.structure.reader import read_structure
 from copra.structure.residues import Structure, chain_gaps
 from copra.structure.store import StructureStore, write_interfaces, write_structures
+from copra.structure.surface import buried_area_angstrom2
 from copra.tables import RNA_CHAIN_TYPES, TABLES, concat_tables, read_table, write_table
 
 log = logging.getLogger(__name__)
-
-REASONS = {
-    "not_fetched": "no file was brought for the entry",
-    "not_readable": "the file is not readable, or holds no polymer atoms",
-    "no_protein": "no protein chain",
-    "no_rna": "no RNA or hybrid chain",
-}
 
 
 def read_structures(
@@ -33,8 +29,9 @@ def read_structures(
     """Read the coordinate files of one shard into a store and three tables.
 
     A file that cannot be read, or holds no protein or no RNA, becomes an `entries` row with status "quarantined"
-    and a reason of `REASONS`; the others have status "read". Residue pairs with heavy atoms nearer than
-    `contact_cutoff_angstrom` are contacts; an entry without contacts is read all the same.
+    and a reason of `quarantine.REASONS`; the others have status "read". Residue pairs with heavy atoms nearer than
+    `contact_cutoff_angstrom` are contacts; an entry without contacts is read all the same. BioLiP's counts stand
+    beside them, for the same chain pairs.
     """
     rows: dict[str, list[dict[str, Any]]] = {"entries": [], "chains": [], "contacts": []}
     structures = []
@@ -46,10 +43,7 @@ def read_structures(
             continue
         structures.append(structure)
         rows["chains"] += [_chain_row(structure, i) for i in range(len(structure.chain_ids))]
-        rows["contacts"] += [
-            {"pdb_id": structure.pdb_id, **vars(contact)}
-            for contact in chain_contacts(structure, contact_cutoff_angstrom)
-        ]
+        rows["contacts"] += _contact_rows(structure, contact_cutoff_angstrom)
     write_structures(structures, store)
     for name, path in (("entries", entries), ("chains", chains), ("contacts", contacts)):
         write_table(_frame(rows[name], name), path, name)
@@ -64,9 +58,9 @@ def _read_entry(row: Any) -> tuple[Structure | None, str, str]:
         return None, "not_fetched", row.detail
     try:
         structure = read_structure(Path(row.path), row.pdb_id)
-    except InputError as error:
-        log.warning("%s: quarantined, not_readable: %s", row.pdb_id, error)
-        return None, "not_readable", str(error)
+    except Unreadable as error:
+        log.warning("%s: quarantined, %s: %s", row.pdb_id, error.reason, error)
+        return None, error.reason, str(error)
     found = ", ".join(f"{c} {m}" for c, m in zip(structure.chain_ids, structure.molecule_types, strict=True))
     if "protein" not in structure.molecule_types:
         return structure, "no_protein", f"chains: {found}"
@@ -127,6 +121,18 @@ def _chain_row(structure: Structure, index: int) -> dict[str, Any]:
     }
 
 
+def _contact_rows(structure: Structure, cutoff_angstrom: float) -> list[dict[str, Any]]:
+    bindings = chain_bindings(structure)
+    return [
+        {
+            "pdb_id": structure.pdb_id,
+            **vars(contact),
+            **vars(bindings.get((contact.protein_chain, contact.rna_chain), NO_BINDING)),
+        }
+        for contact in chain_contacts(structure, cutoff_angstrom)
+    ]
+
+
 def _frame(rows: list[dict[str, Any]], name: str) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=TABLES[name].schema().names)
 
@@ -138,7 +144,7 @@ def gather_structures(shards: list[Path], *, entries: Path, chains: Path, contac
 
 
 def build_interfaces(records: Path, *, store: Path, interface_nodes: int, out: Path) -> None:
-    """Cut the interfaces of those records whose entry is in this store.
+    """Cut the interfaces of those records whose entry is in this store, and the surface buried in each.
 
     Raises InputError when a record names a chain that its entry does not have, or has as another molecule.
     """
@@ -149,6 +155,8 @@ def build_interfaces(records: Path, *, store: Path, interface_nodes: int, out: P
         for row in progress(here.itertuples(), "interfaces", len(here)):
             structure = structures.read(str(row.pdb_id))
             sides = str(row.protein_chains).split(","), str(row.rna_chains).split(",")
-            interfaces.append(cut_interface(structure, str(row.record_id), *sides, interface_nodes))
+            cut = cut_interface(structure, str(row.record_id), *sides, interface_nodes)
+            buried = buried_area_angstrom2(structure, str(row.record_id), *sides)
+            interfaces.append(replace(cut, buried_area_angstrom2=buried))
     write_interfaces(interfaces, out)
     log.info("interfaces: %d of %d records are in %s", len(interfaces), len(table), store)

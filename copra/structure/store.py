@@ -1,12 +1,15 @@
 """HDF5 stores of structures and of interfaces.
 
-One file per shard, uncompressed: the arrays of all entries one after another, with offsets. Same entries, same
-bytes: entries stand sorted by id and nothing in the file holds a time.
+One file per shard, uncompressed. The arrays of all entries stand one after another; the group /entries/<id> of an
+entry, or /complexes/<id> of an interface, has what is known of it in attributes, and the ranges [start, stop] of its
+rows in the arrays. Datasets of a quantity have its unit in the attribute `unit`. Same entries, same bytes: they
+stand sorted by id and nothing in the file holds a time.
 """
 
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -20,10 +23,10 @@ from copra.files import replacing
 from copra.structure.interface import NODE_ARRAYS, Interface
 from copra.structure.residues import ATOM_ARRAYS, RESIDUE_ARRAYS, Structure
 
-STRUCTURES = "copra structures 1"
-INTERFACES = "copra interfaces 1"
+STRUCTURES = "copra structures 2"
+INTERFACES = "copra interfaces 2"
 CHAIN_TEXTS = ("chain_ids", "label_chains", "molecule_types", "sequences", "sequence_origins")
-ENTRY_VALUES = ("pdb_id", "file_sha256", "method", "resolution_angstrom", "release_date", "n_models", "handled")
+UNITS = {"angstrom": "angstrom", "angstrom2": "angstrom^2"}  # last word of a dataset's name -> unit
 
 
 def _offsets(sizes: Iterable[int]) -> npt.NDArray[np.int64]:
@@ -36,30 +39,55 @@ def _joined(parts: list[npt.NDArray], kind: str, shape: tuple[int, ...]) -> npt.
 
 def _write(group: h5py.Group, name: str, values: npt.NDArray) -> None:
     dataset = group.create_dataset(name, data=values, track_times=False)
-    if "angstrom" in name:
-        dataset.attrs["unit"] = "angstrom"
+    unit = UNITS.get(name.rsplit("_", 1)[-1])
+    if unit:
+        dataset.attrs["unit"] = unit
 
 
-def _write_json(group: h5py.Group, name: str, values: Any) -> None:
-    """Texts and nested values as one UTF-8 JSON text in a byte array, so that any length fits."""
-    text = json.dumps(values, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode()
-    group.create_dataset(name, data=np.frombuffer(text, dtype="u1"), track_times=False)
+def _describe(group: h5py.Group, name: str, values: dict[str, Any]) -> None:
+    """A group with `values` as its attributes; texts as UTF-8 of fixed length, which are written faster."""
+    made = group.create_group(name)
+    for key, value in values.items():
+        made.attrs.create(key, _fixed(value) if isinstance(value, str) else value)
 
 
-def _read_json(group: h5py.Group, name: str) -> Any:
-    return json.loads(group[name][()].tobytes())
+def _fixed(text: str) -> npt.NDArray:
+    data = text.encode()
+    return np.array(data, dtype=h5py.string_dtype("utf-8", max(1, len(data))))
+
+
+def _json(values: Any) -> str:
+    return json.dumps(values, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+
+
+def _text(value: Any) -> str:
+    return str(value.decode()) if isinstance(value, bytes) else str(value)
 
 
 def write_structures(structures: list[Structure], path: Path) -> None:
     """Write full residues and heavy atoms of several entries; each id may occur once."""
     ordered = sorted(structures, key=lambda s: s.pdb_id)
+    # ids and sequences as one JSON text per entry in a byte array: an attribute may have 64 kB only
+    texts = [_json({name: list(getattr(s, name)) for name in CHAIN_TEXTS}).encode() for s in ordered]
+    ranges = {
+        "residues": _offsets(len(s.arrays["chain"]) for s in ordered),
+        "atoms": _offsets(len(s.arrays["atom_name"]) for s in ordered),
+        "chain_texts": _offsets(map(len, texts)),
+    }
     with replacing(path) as temporary, h5py.File(temporary, "w") as file:
         file.attrs["format"] = STRUCTURES
-        entries = [{name: getattr(s, name) for name in ENTRY_VALUES} for s in ordered]
-        chains = [{name: list(getattr(s, name)) for name in CHAIN_TEXTS} for s in ordered]
-        _write_json(file, "entries", [e | c for e, c in zip(entries, chains, strict=True)])
-        _write(file, "residue_offsets", _offsets(len(s.arrays["chain"]) for s in ordered))
-        _write(file, "atom_offsets", _offsets(len(s.arrays["atom_name"]) for s in ordered))
+        entries = file.create_group("entries")
+        for i, s in enumerate(ordered):
+            values = {
+                "file_sha256": s.file_sha256,
+                "method": s.method,
+                "resolution_angstrom": math.nan if s.resolution_angstrom is None else s.resolution_angstrom,
+                "release_date": s.release_date,
+                "n_models": s.n_models,
+                "handled": _json(s.handled),
+            }
+            _describe(entries, s.pdb_id, values | {name: offsets[i : i + 2] for name, offsets in ranges.items()})
+        _write(file, "chain_texts", np.frombuffer(b"".join(texts), dtype="u1"))
         for group, table in (("residues", RESIDUE_ARRAYS), ("atoms", ATOM_ARRAYS)):
             made = file.create_group(group)
             for name, (kind, shape) in table.items():
@@ -86,9 +114,11 @@ class StructureStore:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._file = _open(path, STRUCTURES)
-        self._entries = _read_json(self._file, "entries")
-        self._index = {entry["pdb_id"]: i for i, entry in enumerate(self._entries)}
-        self.pdb_ids: list[str] = list(self._index)
+        self.pdb_ids: list[str] = list(self._file["entries"])
+        # opening a dataset takes longer than reading one entry of it
+        self._residues = {name: self._file["residues"][name] for name in (*RESIDUE_ARRAYS, "n_atoms")}
+        self._atoms = {name: self._file["atoms"][name] for name in ATOM_ARRAYS}
+        self._chain_texts = self._file["chain_texts"]
 
     def __enter__(self) -> StructureStore:
         """The store itself."""
@@ -100,20 +130,24 @@ class StructureStore:
 
     def read(self, pdb_id: str) -> Structure:
         """One entry; raises InputError when it is not in the store."""
-        if pdb_id not in self._index:
+        if pdb_id not in self._file["entries"]:
             raise InputError(f"{self._path}: no entry '{pdb_id}' among its {len(self.pdb_ids)} entries")
-        i = self._index[pdb_id]
-        residues = slice(*(int(x) for x in self._file["residue_offsets"][i : i + 2]))
-        atoms = slice(*(int(x) for x in self._file["atom_offsets"][i : i + 2]))
-        arrays = {name: self._file["residues"][name][residues] for name in RESIDUE_ARRAYS}
-        arrays |= {name: self._file["atoms"][name][atoms] for name in ATOM_ARRAYS}
-        entry = self._entries[i]
-        chains: dict[str, Any] = {name: tuple(entry[name]) for name in CHAIN_TEXTS}
+        told: dict[str, Any] = dict(self._file["entries"][pdb_id].attrs)
+        part = {name: slice(*(int(x) for x in told[name])) for name in ("residues", "atoms", "chain_texts")}
+        arrays = {name: self._residues[name][part["residues"]] for name in RESIDUE_ARRAYS}
+        arrays |= {name: self._atoms[name][part["atoms"]] for name in ATOM_ARRAYS}
+        chains = json.loads(self._chain_texts[part["chain_texts"]].tobytes())
+        resolution = float(told["resolution_angstrom"])
+        texts: dict[str, Any] = {name: _text(told[name]) for name in ("file_sha256", "method", "release_date")}
+        texts |= {name: tuple(chains[name]) for name in CHAIN_TEXTS}
         return Structure(
-            **{name: entry[name] for name in ENTRY_VALUES},
-            **chains,
+            pdb_id=pdb_id,
+            resolution_angstrom=None if math.isnan(resolution) else resolution,
+            n_models=int(told["n_models"]),
+            handled=json.loads(_text(told["handled"])),
+            **texts,
             arrays=arrays,
-            atom_offsets=_offsets(self._file["residues"]["n_atoms"][residues]),
+            atom_offsets=_offsets(self._residues["n_atoms"][part["residues"]]),
         )
 
 
@@ -126,12 +160,21 @@ def read_structures(path: Path) -> dict[str, Structure]:
 def write_interfaces(interfaces: list[Interface], path: Path) -> None:
     """Write interfaces; each complex id may occur once."""
     ordered = sorted(interfaces, key=lambda i: i.complex_id)
+    offsets = _offsets(len(i.molecule) for i in ordered)
     with replacing(path) as temporary, h5py.File(temporary, "w") as file:
         file.attrs["format"] = INTERFACES
-        names = ("complex_id", "chain_ids", "chain_sequence_sha256")
-        _write_json(file, "complexes", [{name: getattr(i, name) for name in names} for i in ordered])
-        _write(file, "node_offsets", _offsets(len(i.molecule) for i in ordered))
+        complexes = file.create_group("complexes")
+        for row, interface in enumerate(ordered):
+            values = {
+                "file_sha256": interface.file_sha256,
+                "chain_ids": _json(interface.chain_ids),
+                "chain_sequence_sha256": _json(interface.chain_sequence_sha256),
+                "row": row,  # in centres_angstrom and buried_area_angstrom2
+                "nodes": offsets[row : row + 2],
+            }
+            _describe(complexes, interface.complex_id, values)
         _write(file, "centres_angstrom", _joined([i.centres_angstrom[None] for i in ordered], "f4", (3, 3)))
+        _write(file, "buried_area_angstrom2", np.array([i.buried_area_angstrom2 for i in ordered], dtype="f8"))
         nodes = file.create_group("nodes")
         for name, (kind, shape) in NODE_ARRAYS.items():
             _write(nodes, name, _joined([getattr(i, name) for i in ordered], kind, shape))
@@ -146,18 +189,27 @@ def read_interfaces(paths: list[Path], complex_ids: list[str]) -> dict[str, Inte
     found: dict[str, Interface] = {}
     for path in paths:
         with _open(path, INTERFACES) as file:
-            offsets = file["node_offsets"][()]
-            for i, entry in enumerate(_read_json(file, "complexes")):
-                if entry["complex_id"] in wanted:
-                    part = slice(int(offsets[i]), int(offsets[i + 1]))
-                    found[entry["complex_id"]] = Interface(
-                        complex_id=entry["complex_id"],
-                        chain_ids=tuple(entry["chain_ids"]),
-                        chain_sequence_sha256=tuple(entry["chain_sequence_sha256"]),
-                        centres_angstrom=file["centres_angstrom"][i],
-                        **{name: file["nodes"][name][part] for name in NODE_ARRAYS},
-                    )
+            arrays = {name: file["nodes"][name] for name in NODE_ARRAYS}
+            centres, areas = file["centres_angstrom"][()], file["buried_area_angstrom2"][()]
+            for name in sorted(wanted.intersection(file["complexes"])):
+                told = dict(file["complexes"][name].attrs)
+                found[name] = _interface(name, told, arrays, centres[told["row"]], areas[told["row"]])
     missing = [name for name in complex_ids if name not in found]
     if missing:
         raise InputError(f"no interface of the complexes {missing[:10]} ({len(missing)} in all) in {len(paths)} files")
     return {name: found[name] for name in complex_ids}
+
+
+def _interface(
+    complex_id: str, told: dict[str, Any], arrays: dict[str, h5py.Dataset], centres: npt.NDArray, area: float
+) -> Interface:
+    part = slice(*(int(x) for x in told["nodes"]))
+    return Interface(
+        complex_id=complex_id,
+        chain_ids=tuple(json.loads(_text(told["chain_ids"]))),
+        chain_sequence_sha256=tuple(json.loads(_text(told["chain_sequence_sha256"]))),
+        centres_angstrom=centres,
+        file_sha256=_text(told["file_sha256"]),
+        buried_area_angstrom2=float(area),
+        **{name: array[part] for name, array in arrays.items()},
+    )

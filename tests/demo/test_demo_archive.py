@@ -78,13 +78,14 @@ def test_everything_says_that_it_is_synthetic(demo: Path) -> None:
     assert "synthetic" in json.loads((demo / "archive/search/protein_rna_entries.json").read_text())["query_id"]
 
 
-def test_the_search_answer_lists_each_entry_and_one_that_is_missing(demo: Path) -> None:
+def test_the_search_answer_lists_each_entry_one_by_its_obsolete_id_and_one_that_is_missing(demo: Path) -> None:
     answer = json.loads((demo / "archive/search/protein_rna_entries.json").read_text())
     listed = {row["identifier"].lower() for row in answer["result_set"]}
     there = {path.name.removesuffix(".cif.gz") for path in (demo / "archive/structures").rglob("*.cif.gz")}
     assert answer["total_count"] == len(answer["result_set"]) == len(listed)
-    assert listed - there == {"0xab"}
-    assert there <= listed
+    assert listed - there == {"0xab", "0xac"}
+    assert there - listed == {"0uae"}
+    assert "OBSLTE    01-JAN-01 0XAC     0UAE\n" in (demo / "archive/status/obsolete.dat").read_text()
     assert all(name.startswith("0") for name in listed), "ids that the PDB could give out"
 
 

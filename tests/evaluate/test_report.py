@@ -85,11 +85,59 @@ def test_hostile_texts_are_escaped(page: Path) -> None:
 
 def test_the_page_tells_what_a_reader_must_know(page: Path) -> None:
     text = html.unescape(re.sub(r"<[^>]+>", " ", page.read_text()))
+    (reason,) = read_table(page.parent / "results/parsed/prbabv2/rejects.parquet", "rejects")["reason"]
     for words in (
-        "No pre-trained language model was used", "Missing sources: prdbv3", "mutant construct", "no_value", "9bad",
+        "No pre-trained language model was used", "Missing sources: prdbv3", "mutant construct", reason, "9bad",
         "random:0", "abc123", "one number per fold", "found 20, expected 310", "contact_cutoff_angstrom: 5.0",
     ):  # fmt: skip
         assert words in text or words.replace(" ", "_") in text, words
+
+
+def words_of(page: Path) -> str:
+    """The text of a page without its tags, on one line."""
+    return " ".join(html.unescape(re.sub(r"<[^>]+>", " ", page.read_text())).split())
+
+
+def part_of(words: str, begin: str, end: str) -> str:
+    return words[words.rindex(begin) : words.index(end, words.rindex(begin))]
+
+
+def test_missing_files_quarantined_and_replaced_entries_are_listed(
+    page: Path, sample: ModuleType, tmp_path: Path
+) -> None:
+    told = part_of(words_of(page), "Files that could not be had", "From rows to records")
+    assert "1 file could not be had" in told
+    assert "source prdbv3 no mirror answered" in told
+    assert "1 of the files that were had could not be used" in told
+    assert "9bad unreadable <script>x</script>" in told
+    sample.write_results(tmp_path)
+    results = tmp_path / "results"
+    lost = [f"8{i:03d}" for i in range(60)]
+    rows = [sample.fill("fetched", pdb_id=name, status="missing", detail="HTTP 404\nsecond line") for name in lost]
+    sample.put(results / "fetched/0.parquet", "fetched", rows)
+    wanted = [{"pdb_id": name, "shard": 0, "replaces": "116l,1hhb" if name == lost[0] else ""} for name in lost]
+    sample.put(results / "entries/wanted.parquet", "wanted_entries", wanted)
+    report(results, config=results / "run.json", out=tmp_path / "r.html")
+    told = part_of(words_of(tmp_path / "r.html"), "Files that could not be had", "From rows to records")
+    assert "61 files could not be had. A run like this one goes on without a missing structure" in told
+    assert "structure 8048 HTTP 404" in told
+    assert "8049" not in told
+    assert "second line" not in told
+    assert "11 more stand in structures/entries.parquet" in told
+    assert "2 of the entries asked for are obsolete" in told
+    assert "116l → 8000, 1hhb → 8000" in told
+
+
+def test_a_run_that_misses_nothing_says_so_in_one_sentence(sample: ModuleType, tmp_path: Path) -> None:
+    sample.write_results(tmp_path)
+    (tmp_path / "raw/sources/prdbv3/prdbv3.csv.receipt.json").unlink()
+    results = tmp_path / "results"
+    write_table(empty_table("entries"), results / "structures/entries.parquet", "entries")
+    report(results, config=results / "run.json", out=tmp_path / "r.html")
+    told = part_of(words_of(tmp_path / "r.html"), "Files that could not be had", "From rows to records")
+    assert told.split("had ", 1)[1] == (
+        "Every file that was asked for was had. Quarantined entries Every structure that was had could be read. "
+    )
 
 
 def test_two_reports_of_one_run_are_equal(page: Path, tmp_path: Path) -> None:
@@ -119,6 +167,7 @@ def test_a_run_without_tables_has_a_report(sample: ModuleType, tmp_path: Path) -
     text = (tmp_path / "r.html").read_text()
     assert "There are no results yet." in text
     assert "There are no records." in text
+    assert "Nothing has been fetched yet." in text
 
 
 def test_a_run_with_tables_without_rows_has_a_report(sample: ModuleType, tmp_path: Path) -> None:

@@ -1,20 +1,18 @@
 from __future__ import annotations
 
-import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
-from copra.decisions import rows_as_dicts
 from copra.errors import InputError
-from copra.files import sha256_of_file
 from copra.parse.affinity import parse_affinity
-from copra.parse.cells import chains_of_letters, ph_of, temperature_of
 from copra.parse.pdbbind import split_bracket
 from copra.tables import read_table
-from copra.units import dg_from_kd
 
+Transcribe = Callable[..., tuple[pd.DataFrame, pd.DataFrame]]
+Workbook = Callable[[dict[str, list[list[object]]]], Path]
 PRBAB = (
     "No,PDB ID,Protein name,RNA name,Kd(Experimental Value),Kd(mol),△G°（kcal/mol),Method,pH,T(k),Reference,"
     "Reference location,Buffer\n"
@@ -22,24 +20,7 @@ PRBAB = (
 PRDB = "PDB ID,Crystal_RNA_len,Solution_RNA_len,Kd,Temperature (K),pH,ΔG (kcal/mol),Exp  Technique,PubMed ID\n"
 
 
-def transcribe(table: Path, kind: str, out: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
-    out.mkdir(parents=True, exist_ok=True)
-    receipt = out / "receipt.json"
-    receipt.write_text(json.dumps({"status": "fetched", "sha256": sha256_of_file(table)}))
-    parse_affinity(
-        table, format=kind, source="s", version="v1", receipt=receipt,
-        measurements=out / "measurements.parquet", rejects=out / "rejects.parquet",
-    )  # fmt: skip
-    return read_table(out / "measurements.parquet", "measurements"), read_table(out / "rejects.parquet", "rejects")
-
-
-def of_text(text: str, kind: str, tmp_path: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
-    table = tmp_path / "table"
-    table.write_text(text, encoding="utf-8")
-    return transcribe(table, kind, tmp_path / "out")
-
-
-def test_pdbbind_both_styles(tmp_path: Path) -> None:
+def test_pdbbind_both_styles(of_text: Transcribe) -> None:
     text = (
         "# comment\n"
         "1e10  2.26  1998  Ki=1.32uM     // 1e10.pdf (RNA (TRNA GLN II )) QSI inhibits, Ki of 1.32+/-0.53uM\n"
@@ -48,7 +29,7 @@ def test_pdbbind_both_styles(tmp_path: Path) -> None:
         "5e08  NMR   2012  Kd=1~5nM      // 5e08.pdf (DNA OPERATOR) a range\n"
         "not a line\n"
     )
-    good, bad = of_text(text, "pdbbind", tmp_path)
+    good, bad = of_text(text, "pdbbind")
     assert list(good["measurement_id"]) == ["s:000002", "s:000004"]
     first, second = good.to_dict("records")
     assert (first["pdb_id"], first["quantity"], first["protein_chains"], first["nucleic_acid"]) == (
@@ -64,8 +45,8 @@ def test_pdbbind_both_styles(tmp_path: Path) -> None:
     ("bracket", "said"),
     [("siRNA", "RNA"), ("DNA OPERATOR", "DNA"), ("13-mer", ""), ("DNA/RNA hybrid", ""), ("RNA polymerase site", "")],
 )
-def test_pdbbind_says_rna_only_where_it_is_plain(bracket: str, said: str, tmp_path: Path) -> None:
-    good, _ = of_text(f"1abc 2.0 2001 Kd=1nM // 1abc.pdf ({bracket}) Kd=1nM\n", "pdbbind", tmp_path)
+def test_pdbbind_says_rna_only_where_it_is_plain(bracket: str, said: str, of_text: Transcribe) -> None:
+    good, _ = of_text(f"1abc 2.0 2001 Kd=1nM // 1abc.pdf ({bracket}) Kd=1nM\n", "pdbbind")
     assert list(good["nucleic_acid"]) == [said]
 
 
@@ -75,7 +56,7 @@ def test_nested_and_open_brackets() -> None:
     assert split_bracket("none") == ("", "none")
 
 
-def test_prbabv2_reads_awkward_cells(tmp_path: Path) -> None:
+def test_prbabv2_reads_awkward_cells(of_text: Transcribe) -> None:
     text = PRBAB + (
         '1,1A9N_AB:Q,"a ""quoted"" name",r,0.20±0.07nM,2e-10,-13.225,EMSA,pH 7.4,298,9814759,Table 3,b\n'
         '2,"5W1I_A:B\n\n",p,r,0.97±0.07nM,9.7e-10,-12.785,m,Ph 6.8,310,   u ,T,"100\nmM"\n'
@@ -85,7 +66,7 @@ def test_prbabv2_reads_awkward_cells(tmp_path: Path) -> None:
         "6,1ABC,p,r,1nM,1e-9,-12,m,7,298,1,T,b\n"
         "7,1ABD_A:B,too,few\n"
     )
-    good, bad = of_text(text, "prbabv2", tmp_path)
+    good, bad = of_text(text, "prbabv2")
     rows = {row["measurement_id"]: row for row in good.to_dict("records")}
     assert sorted(rows) == ["s:000002", "s:000003", "s:000004", "s:000005", "s:000006", "s:000006.2"]
     assert (rows["s:000002"]["protein_chains"], rows["s:000002"]["uncertainty"]) == ("A,B", 0.07e-9)
@@ -93,7 +74,7 @@ def test_prbabv2_reads_awkward_cells(tmp_path: Path) -> None:
     assert rows["s:000003"]["raw_text"].startswith('2,"5W1I_A:B\n\n",p')
     assert pd.isna(rows["s:000004"]["temperature_k"])
     assert "temperature_not_believed:393" in rows["s:000004"]["comment"]
-    assert (rows["s:000005"]["value"], rows["s:000005"]["parse_rule"]) == (1.8e-9, "kd_mol_column")
+    assert (rows["s:000005"]["value"], rows["s:000005"]["parse_rule"]) == (1.8e-9, "kd_column")
     assert (rows["s:000006"]["value"], rows["s:000006.2"]["value"]) == (pytest.approx(320e-6), 3.2e-7)
     assert rows["s:000006"]["pmid"] == "17041599"
     assert pd.isna(rows["s:000006"]["temperature_k"])
@@ -103,12 +84,12 @@ def test_prbabv2_reads_awkward_cells(tmp_path: Path) -> None:
     }
 
 
-def test_prdbv3_folds_symmetry_copies_and_shows_contradictions(tmp_path: Path) -> None:
+def test_prdbv3_folds_symmetry_copies_and_shows_contradictions(of_text: Transcribe) -> None:
     text = PRDB + (
         "3HL2_AA'BB':E,90,90,1.34e-07,300,8,-9.43,H,36929010\n3IEV_A:D,12,37,1.26e-08,298,7.5,-6.46,E,21646538\n"
         "7ZLQ_A:DE,1,1,1.25e-07,298,7,-9.41,E,BioRxiv\n"
     )
-    good, bad = of_text(text, "prdbv3", tmp_path)
+    good, bad = of_text(text, "prdbv3")
     assert bad.empty
     assert list(good["measurement_id"]) == ["s:000002", "s:000003", "s:000003.2", "s:000004"]
     assert (good["protein_chains"][0], good["rna_chains"][0]) == ("A,B", "E")
@@ -116,7 +97,7 @@ def test_prdbv3_folds_symmetry_copies_and_shows_contradictions(tmp_path: Path) -
     assert "reference:BioRxiv" in good["comment"][3]
 
 
-def test_pronab_never_takes_a_mutant_for_the_wild_type(tmp_path: Path) -> None:
+def test_pronab_never_takes_a_mutant_for_the_wild_type(of_text: Transcribe) -> None:
     text = (
         "id\tPDB_complex\tmutation_protein\ttype_nuc\tpH\ttemperature (K)\tmethod\tdG_wild (kcal/mol)\tKd_wild (nM)\t"
         "dG_mutant (kcal/mol)\n"
@@ -126,37 +107,50 @@ def test_pronab_never_takes_a_mutant_for_the_wild_type(tmp_path: Path) -> None:
         "4\t1XYZ\twild\tDNA\t7.5\t298\tEMSA\t-10.37\t-\t-\n"
         "5\t-\twild\tRNA\t7.5\t298\tEMSA\t-10.37\t25\t-\n"
     )
-    good, bad = of_text(text, "pronab", tmp_path)
+    good, bad = of_text(text, "pronab")
     assert list(good["mutation"]) == ["", "D 10A", ""]
     assert list(good["value"]) == [25e-9, -9.1, -10.37]
     assert list(good["nucleic_acid"]) == ["RNA", "RNA", "DNA"]
     assert list(bad["reason"]) == ["mutant_without_value", "no_pdb_id"]
 
 
-def test_pronab_with_one_value_column_and_csv(tmp_path: Path) -> None:
-    good, bad = of_text(
-        "PDB ID,Mutation,Type,Kd\n1URN,WT,RNA,5 nM\n1URN,K50A,RNA,\n1URN,WT,RNA,5\n", "pronab", tmp_path
-    )
+def test_pronab_with_one_value_column_and_csv(of_text: Transcribe) -> None:
+    good, bad = of_text("PDB ID,Mutation,Type,Kd\n1URN,WT,RNA,5 nM\n1URN,K50A,RNA,\n1URN,WT,RNA,5\n", "pronab")
     assert list(good["value"]) == [5e-9]
     assert list(bad["reason"]) == ["mutant_without_value", "no_unit"]
 
 
-def test_pronab_refuses_unknown_headings_by_name(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"lacks \['mutation', 'type'\]"):
-        of_text("PDB ID,dG\n1URN,-10\n", "pronab", tmp_path)
-    with pytest.raises(InputError, match="dG or Kd"):
-        of_text("PDB ID,Mutation,Type\n1URN,WT,RNA\n", "pronab", tmp_path)
+def test_pronab_takes_the_unit_from_the_heading_and_a_mutated_rna_for_a_mutant(of_text: Transcribe) -> None:
+    good, bad = of_text(
+        "PDB code,Mutation,RNA mutation,Type,Kd_wild (µM),Kd_mutant (µM),temp,pH\n"
+        "1URN,wild,-,RNA,0.5,,25 °C,Default=7\n"
+        "1URN,wild,U8C,RNA,0.5,7±1 nM,RT,7.4\n"
+        "1URN,K50A,U8C,RNA,0.5,3-5,298,7.4\n",
+        "pronab",
+    )
+    assert list(good["value"]) == [pytest.approx(5e-7, rel=1e-12), pytest.approx(7e-9, rel=1e-12)]
+    assert list(good["mutation"]) == ["", "U8C"]
+    assert good["temperature_k"].tolist()[0] == 298.15
+    assert list(good["comment"]) == ["ph_assumed_by_source:Default=7", "temperature_not_understood:RT"]
+    assert list(bad["reason"]) == ["range"]
 
 
-@pytest.mark.parametrize("kind", ["pdbbind", "prbabv2", "prdbv3", "pronab"])
+def test_pronab_refuses_unknown_headings_by_name(of_text: Transcribe) -> None:
+    with pytest.raises(InputError, match=r"lacks mutation \(.*Mutation.*\); type \(.*\); found \['PDB ID', 'dG'\]"):
+        of_text("PDB ID,dG\n1URN,-10\n", "pronab")
+    with pytest.raises(InputError, match=r"lacks a dG or Kd of the wild type .*found"):
+        of_text("PDB ID,Mutation,Type\n1URN,WT,RNA\n", "pronab")
+
+
+@pytest.mark.parametrize("kind", ["pdbbind", "prbabv2", "prdbv3", "predprba", "pronab"])
 @pytest.mark.parametrize(
     "data", [b"PK\x03\x04zip", b"a\x00b", b"\xff\xfe\x00", b"hello,world\n1,2\n", b"", b"\x1f\x8bx"]
 )
-def test_a_bad_file_is_refused_with_its_name(kind: str, data: bytes, tmp_path: Path) -> None:
+def test_a_bad_file_is_refused_with_its_name(kind: str, data: bytes, transcribe: Transcribe, tmp_path: Path) -> None:
     table = tmp_path / "table.csv"
     table.write_bytes(data)
     with pytest.raises(InputError, match=r"table\.csv"):
-        transcribe(table, kind, tmp_path / "out")
+        transcribe(table, kind)
 
 
 def test_missing_source_gives_empty_tables_and_a_changed_file_stops(tmp_path: Path) -> None:
@@ -173,47 +167,42 @@ def test_missing_source_gives_empty_tables_and_a_changed_file_stops(tmp_path: Pa
         parse_affinity(tmp_path / "table", **arguments, **out)  # type: ignore[arg-type]
 
 
-def test_same_bytes_twice(tmp_path: Path) -> None:
-    for name in ("a", "b"):
-        (tmp_path / name).mkdir()
-        of_text(PRDB + "1ASY_A:R,75,76,3e-08,310,5.5,-10.66,A,10452887\n", "prdbv3", tmp_path / name)
-    files = [(tmp_path / name / "out" / "measurements.parquet").read_bytes() for name in ("a", "b")]
-    assert files[0] == files[1]
+def test_same_bytes_twice(of_text: Transcribe, tmp_path: Path) -> None:
+    found = []
+    for _ in range(2):
+        of_text(PRDB + "1ASY_A:R,75,76,3e-08,310,5.5,-10.66,A,10452887\n", "prdbv3")
+        found.append((tmp_path / "good.parquet").read_bytes())
+    assert found[0] == found[1]
 
 
-def test_cells() -> None:
-    assert temperature_of("298 K") == (298.0, "")
-    assert temperature_of("Default=298") == (None, "temperature_assumed_by_source:Default=298")
-    assert temperature_of("25C") == (None, "temperature_not_understood:25C")
-    assert (ph_of("  Ph 8.0"), ph_of("Default=7"), ph_of("298")) == (8.0, None, None)
-    assert chains_of_letters("AAb0") == ("A,b,0", False)
+def test_prbabv2_and_prdbv3_are_read_from_their_workbooks(workbook: Workbook, transcribe: Transcribe) -> None:
+    head = ["PDB ID", "Kd(Experimental Value)", "Kd(mol)", "△G°（kcal/mol)", "Method", "pH", "T(k)", "Reference"]
+    row = ["1A9N_AB:Q", "0.20±0.07nM", 2e-10, -13.2250343097627, "EMSA", "pH 7.4", 298, 9814759, "Table 3"]
+    book = workbook({"Sheet1": [["A title"], [None, *head, "Reference location"], [1, *row]]})
+    good, _ = transcribe(book, "prbabv2")
+    assert list(good["measurement_id"]) == ["s:Sheet1!000003"]
+    assert good.loc[0, ["value", "uncertainty", "temperature_k", "ph", "pmid"]].tolist() == [
+        2e-10, 7e-11, 298.0, 7.4, "9814759",
+    ]  # fmt: skip
+    head = ["PDB ID", "Crystal_RNA_len", "Solution_RNA_len", "Kd", "Temperature (K)", "pH", "ΔG (kcal/mol)"]
+    row = ["1ASY_A:R", 75, 76, 3e-08, 310, 5.5, -10.66, "A", 10452887]
+    sheet = [["#Bounda"] * 9, [*head, "Exp  Technique", "PubMed ID"], ["#", "(A) Complexes with tRNA (1)"], row]
+    good, _ = transcribe(workbook({"Table_S1": [["PDB ID", "pH"]], "Table_S2": sheet}), "prdbv3")
+    assert list(good["measurement_id"]) == ["s:Table_S2!000004"]
+    assert good.loc[0, ["value", "temperature_k", "method", "pmid"]].tolist() == [3e-8, 310.0, "A", "10452887"]
 
 
-REAL = [
-    ("raw/INDEX_general_PN.2018", "pdbbind", 896, 896),
-    ("raw/INDEX_general_PN.2020R1.lst", "pdbbind", 1032, 1032),
-    ("prbab2.csv", "prbabv2", 145, 147),
-    ("prdbv3_affinity.csv", "prdbv3", 105, 109),
-]
-
-
-@pytest.mark.parametrize(("name", "kind", "rows", "values"), REAL)
-def test_every_cell_of_the_real_files_is_understood_or_refused(
-    name: str, kind: str, rows: int, values: int, shared: Path, tmp_path: Path
-) -> None:
-    good, bad = transcribe(shared / "data" / "labels" / name, kind, tmp_path)
-    assert good["source_row"].nunique() + len(bad) == rows
-    assert len(good) == values
-    assert good.loc[good["unit"] == "M", "value"].gt(0).all()
-
-
-def test_prbabv2_agrees_with_its_own_free_energies(shared: Path, tmp_path: Path) -> None:
-    table = shared / "data" / "labels" / "prbab2.csv"
-    good, _ = transcribe(table, "prbabv2", tmp_path)
-    raw = pd.read_csv(table, dtype=str)
-    stated = pd.to_numeric(raw.set_index(raw.index + 2)["△G°（kcal/mol)"])
-    measured = good[good["temperature_k"].notna() & ~good["comment"].str.contains("cells_disagree")]
-    for row in rows_as_dicts(measured):
-        dg = dg_from_kd(row["value"], row["temperature_k"])
-        assert dg == pytest.approx(stated[int(row["source_row"])], abs=0.01), row["measurement_id"]
-    assert len(measured) == 142
+def test_predprba_is_one_plain_kd_and_shows_contradictions(of_text: Transcribe) -> None:
+    good, bad = of_text(
+        "No,PDB ID,Class,pH,T(k),Experimental  Kd(mol),Experimental △G（kcal/mol),PubMed\n"
+        "1,4CSF_A:a,c,unstated,281,2.2e-07,-8.529,24688060\n"
+        "2,1WSU_A:E,c,pH 6.0,298,1e-06,-9.9,Wu et al. 2017\n"
+        "3,1WSU_A:E,c,pH 6.0,298,nan,-9.9,1\n",
+        "predprba",
+    )
+    assert list(good["quantity"]) == ["Kd", "Kd", "dG"]
+    assert (good["rna_chains"][0], good["temperature_k"][0], good["pmid"][0]) == ("a", 281.0, "24688060")
+    assert all(
+        note in good["comment"][2] for note in ("cells_disagree", "dg_cell_means_kd", "reference:Wu et al. 2017")
+    )
+    assert list(bad["reason"]) == ["no_kd"]

@@ -38,6 +38,7 @@ def test_pairs_are_merged_and_case_is_kept(tmp_path: Path) -> None:
         line("1urn", "", "rna", "Q", "N1"),
         line("urn", "A", "rna", "Q", "N1"),
         line("1urn", "A", "rna", "Q", "N1", "x"),
+        line("1urn", "A", "rna", "Q", "N1", "inf"),
         "1urn\tA\trna",
     ]
     table.write_text("\n".join(rows) + "\n")
@@ -46,7 +47,7 @@ def test_pairs_are_merged_and_case_is_kept(tmp_path: Path) -> None:
     assert found == {("A", "P"): 3, ("a", "P"): 1, ("A", "BB"): 1}
     assert pairs.loc[pairs["protein_chain"] == "a", "resolution_angstrom"].isna().all()
     assert list(rejects["reason"]) == [
-        "bad_binding_residues", "bad_chains", "bad_pdb_id", "bad_resolution", "wrong_number_of_cells",
+        "bad_binding_residues", "bad_chains", "bad_pdb_id", "bad_resolution", "bad_resolution", "wrong_number_of_cells",
     ]  # fmt: skip
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from copra.config import Pra201, Pra310
+from copra.config import Pra201, Pra310, Window
 from copra.decisions import rows_as_dicts
 from copra.files import sha256_of_text
 from copra.pra310.calibrate import calibrate_labels
@@ -53,7 +53,7 @@ class Desk:
         self.contacts += [
             {
                 "pdb_id": pdb_id, "protein_chain": pair[0], "rna_chain": pair[1], "n_residue_contacts": 3,
-                "min_distance_angstrom": 3.0,
+                "min_distance_angstrom": 3.0, "n_atom_contacts": 9, "n_binding_residues": 3,
             }
             for pair in touching.split()
         ]  # fmt: skip
@@ -62,9 +62,11 @@ class Desk:
     def limits(**changes: Any) -> Pra310:
         values: dict[str, Any] = {
             "default_temperature_k": 298.15, "agree_within_kcal_mol": 0.5, "unresolved_beyond_kcal_mol": 1.0,
-            "source_order": ["good", "fair"], "min_protein_residues": 3, "max_protein_residues": 20,
+            "source_order": ["good", "fair"], "older_editions": {"fair_old": "fair"}, "max_packing_contacts": 1,
+            "min_protein_residues": 3, "max_protein_residues": 20,
             "min_rna_nucleotides": 1, "max_rna_nucleotides": 8, "max_protein_chains": 3, "max_rna_chains": 2,
-            "dg_window_kcal_mol": None, "pra201": Pra201(max_protein_residues=10, max_rna_nucleotides=5),
+            "variant": "full", "dg_window_kcal_mol": Window(low=-13.0, high=-5.5),
+            "pra201": Pra201(max_protein_residues=10, max_rna_nucleotides=5),
         }  # fmt: skip
         return Pra310(**(values | changes))
 
@@ -96,12 +98,12 @@ class Desk:
         (f / "literature.tsv").write_text(self.literature)
         structures = {name: f / f"{name}.parquet" for name in ("entries", "chains", "contacts")}
         merge_measurements(
-            [f / "m.parquet"], **structures, candidates=f / "candidates.parquet",
+            [f / "m.parquet"], **structures, settings=self.settings, candidates=f / "candidates.parquet",
             decisions=f / "merge_d.parquet", funnel=f / "merge_f.parquet",
         )  # fmt: skip
         calibrate_labels(
             f / "candidates.parquet", measurements=[f / "m.parquet"], settings=self.settings,
-            corrections=f / "corrections.yaml", labels=f / "labels.parquet",
+            corrections=f / "corrections.yaml", labels=f / "labels.parquet", noise=f / "label_noise.parquet",
             decisions=f / "calibrate_d.parquet", funnel=f / "calibrate_f.parquet",
         )  # fmt: skip
         select_records(

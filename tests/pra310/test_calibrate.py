@@ -11,6 +11,7 @@ from copra.errors import InputError
 from copra.units import dg_from_kd
 
 HEADING = "subject\tkd_molar\ttemperature_k\tph\tmethod\tpmid\tlocation\tnote\n"
+FROM_A_PAPER = {"method": "ITC", "pmid": "12345678"}
 
 
 def calibrated(desk: Any, *stated: dict[str, Any]) -> Any:
@@ -46,6 +47,9 @@ def test_one_source(desk: Any) -> None:
         ([("else:1", 1e-8, {}), ("fair:1", 3e-8, {})], "better_documented_source", "B", 3e-8),
         ([("good:1", 1e-8, {"quantity": "IC50"})], "single_source", "D", 1e-8),
         ([("good:1", 1e-8, {}), ("fair:1", 1e-3, {"relation": "<"})], "single_source", "B", 1e-8),
+        ([("good:1", 1e-8, {}), ("fair:1", 1e-5, {}), ("else:1", 1e-8, {})], "majority_of_sources", "D", 1e-8),
+        ([("good:1", 1e-5, {}), ("fair:1", 1e-8, FROM_A_PAPER)], "documented_over_bare", "D", 1e-8),
+        ([("fair:1", 1e-8, {}), ("fair_old:1", 1e-3, {})], "single_source", "B", 1e-8),
     ],
 )
 def test_rules_in_order(
@@ -73,6 +77,28 @@ def test_conflicts_and_bounds_are_quarantined(desk: Any) -> None:
     told = desk.verdicts("calibrate")
     assert told["good:1"] == told["fair:1"] == ("unresolved", "flag")
     assert told["1bbb:A:Q"] == ("only_censored", "flag")
+
+
+def test_what_speaks_against_a_value_is_written_down(desk: Any) -> None:
+    desk.measurements = [
+        desk.one("fair:1", 1e-8, temperature_k=298.0),
+        desk.one("fair_old:1", 1e-3),
+        desk.one("good:1", 1e-8, temperature_k=338.0),
+        desk.measurement("fair_old:2", "1bbb", "A:Q"),
+    ]
+    desk.run()
+    told = desk.verdicts("calibrate")
+    assert told["fair_old:1"] == ("superseded_edition", "drop")
+    assert told["fair_old:2"] == ("single_source", "keep")
+    assert told["1aaa:A:Q"] == ("temperature_disputed", "flag")
+    assert desk.table("labels").set_index("candidate_id").loc["1aaa:A:Q", "temperature_k"] == 338.0
+
+
+def test_documented_rows_that_contradict_each_other_stay_unresolved(desk: Any) -> None:
+    stated = [("good:1", 1e-8, FROM_A_PAPER), ("fair:1", 1e-5, FROM_A_PAPER), ("else:1", 1e-3, {})]
+    desk.measurements = [desk.one(name, value, **more) for name, value, more in stated]
+    desk.run()
+    assert desk.verdicts("calibrate")["1aaa:A:Q"] == ("unresolved", "flag")
 
 
 CORRECTION = """corrections:

@@ -30,14 +30,14 @@ def test_names_that_are_one_complex_are_joined(desk: Any) -> None:
     desk.run()
     found = desk.table("candidates").set_index("candidate_id")["measurement_ids"].to_dict()
     assert found == {
-        "1aaa:A:Q": "fair:1,good:1",
+        "1aaa:B,A:Q": "fair:1,good:1",
         "1bbb:A:Q": "fair:2,good:2",
         "1ccc:A:Q": "good:3",
         "1ccc:C:R": "fair:3",
     }
     told = desk.verdicts("merge")
-    assert told["1aaa:B,A:Q"] == ("contained_chains", "override")
-    assert told["1bbb:C:R"] == ("same_sequences", "override")
+    assert told["1aaa:A:Q"] == ("contained_chains", "override")
+    assert told["1bbb:C:R"] == ("first_copy", "override")
     assert len(desk.table("records")) == 4
 
 
@@ -87,7 +87,7 @@ def test_sides_are_mended_by_molecule_type_and_dna_is_dropped(desk: Any) -> None
         desk.measurement("fair:7", "1eee", "A:D"),
         desk.measurement("fair:8", "1fff", "A:D"),
     ]
-    desk.set_aside = {"1eee": "no_rna", "1fff": "not_readable"}
+    desk.set_aside = {"1eee": "no_rna", "1fff": "damaged_gzip"}
     desk.run()
     assert list(desk.table("candidates")["candidate_id"]) == ["1aaa:A:Q", "1ccc:A:Q", "1fff:A:D"]
     told = desk.verdicts("merge")
@@ -138,4 +138,4 @@ def test_the_same_source_twice_is_refused(desk: Any) -> None:
     structures = {name: desk.folder / f"{name}.parquet" for name in ("entries", "chains", "contacts")}
     out = {name: desk.folder / f"x_{name}.parquet" for name in ("candidates", "decisions", "funnel")}
     with pytest.raises(InputError, match="good:1"):
-        merge_measurements(twice, **structures, **out)
+        merge_measurements(twice, **structures, settings=desk.settings, **out)

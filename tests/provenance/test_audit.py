@@ -8,6 +8,7 @@ from types import ModuleType
 
 import pandas as pd
 import pytest
+import sample_results
 
 from copra.provenance.audit import audit
 from copra.provenance.checks import CHECKS
@@ -59,8 +60,29 @@ def drop(path: str, name: str) -> Fault:
 
 
 def tamper(folder: Path) -> None:
+    path = folder / "raw/sources/pdb_entries/entries.txt"
+    path.write_text(path.read_text().replace("1a00", "1a01"))
+
+
+def tamper_with_cells(folder: Path) -> None:
     path = folder / "raw/sources/prbabv2/prbabv2.csv"
-    path.write_bytes(path.read_bytes().replace(b"1a00", b"1a01"))
+    path.write_bytes(path.read_bytes().replace(b"1A00", b"1A01"))
+
+
+def measurement_of_no_file(folder: Path) -> None:
+    """A measurement that is accounted for in every table but comes from nowhere."""
+    row = read_table(folder / PARSED, "measurements").iloc[:1]
+    row = row.assign(measurement_id="ghost:1", source="ghost", file_sha256="0" * 64)
+    write_table(row, folder / "results/parsed/ghost/measurements.parquet", "measurements")
+    path = folder / "results/pra310/merge/decisions.parquet"
+    decisions = read_table(path, "decisions")
+    write_table(pd.concat([decisions, decisions.assign(subject="ghost:1")]), path, "decisions")
+
+
+def reject_twice(folder: Path) -> None:
+    rejects = read_table(folder / "results/parsed/prbabv2/rejects.parquet", "rejects").assign(source="ghost")
+    twice = pd.concat([rejects, rejects.assign(reason="another")])
+    write_table(twice, folder / "results/parsed/ghost/rejects.parquet", "rejects")
 
 
 def shift_label(folder: Path) -> None:
@@ -73,7 +95,7 @@ def shift_label(folder: Path) -> None:
 
 def reject_understood(folder: Path) -> None:
     path = folder / "results/parsed/prbabv2/rejects.parquet"
-    write_table(read_table(path, "rejects").assign(source_row="2"), path, "rejects")
+    write_table(read_table(path, "rejects").assign(source_row="000002"), path, "rejects")
 
 
 def cluster_in_two_folds(folder: Path) -> None:
@@ -91,6 +113,29 @@ def no_interfaces(folder: Path) -> None:
     write_interfaces([], folder / "results/interfaces/pra310/0.h5")
 
 
+def outdated_correction(folder: Path) -> None:
+    (folder / "curation/corrections.yaml").write_text(
+        "corrections:\n  - subject: 1a00:A:B\n    value: {kd_molar: 1.0e-9, temperature_k: null}\n"
+        "    expect: {source: prbabv2, quantity: Kd, value: 1.0}\n"
+        "    reason: a value that nobody states\n    evidence: none of any kind\n"
+    )
+
+
+def implausible_source(folder: Path) -> None:
+    """A whole run whose source states a Kd of several mol/l: every sum is right."""
+    shutil.rmtree(folder)
+    sample_results.write_results(folder, first_dg=0.9)
+
+
+def no_licence(folder: Path) -> None:
+    path = folder / "curation/sources.tsv"
+    lines = [line.split("\t") for line in path.read_text().splitlines()]
+    column = lines[0].index("licence")
+    for cells in lines:
+        cells[column] = "" if cells[0] == "prbabv2" else cells[column]
+    path.write_text("\n".join("\t".join(cells) for cells in lines) + "\n")
+
+
 def broken_table(folder: Path) -> None:
     (folder / "results/structures/contacts.parquet").write_bytes(b"no table")
 
@@ -102,12 +147,18 @@ FOLDS = "results/split/folds.parquet"
 PREDICTIONS = "results/train/forest/seed_1/fold_0/predictions.parquet"
 
 FAULTS: list[tuple[str, Fault, str]] = [
-    ("source_bytes", tamper, "prbabv2.csv"),
-    ("measurements_of_files", edit(PARSED, "measurements", "file_sha256", "0" * 64), "no receipt names"),
-    ("rows_conserved", reject_understood, "both understood and rejected: 2"),
-    ("measurements_conserved", drop("results/pra310/merge/decisions.parquet", "decisions"), "prbabv2:99"),
+    ("source_bytes", tamper, "pdb_entries/entries.txt"),
+    ("measurements_of_files", measurement_of_no_file, "no receipt names"),
+    ("licences_stated", no_licence, "prbabv2 sources.tsv states no licence"),
+    ("tables_reparsed", edit(PARSED, "measurements", "ph", 7.5), "ph is 7.5, the file gives 7.0"),
+    ("tables_reparsed", tamper_with_cells, "its receipt says sha256"),
+    ("corrections_live", outdated_correction, "review this line"),
+    ("rows_conserved", reject_twice, "rows rejected twice"),
+    ("rows_conserved", reject_understood, "both understood and rejected: 000002"),
+    ("measurements_conserved", drop("results/pra310/merge/decisions.parquet", "decisions"), "prbabv2:000022"),
     ("measurements_conserved", drop(RECORDS, "records"), "1a00:A:B"),
-    ("dg_recomputed", edit(RECORDS, "records", "dg_kcal_mol", -5.0), "1a00:A:B"),
+    ("dg_recomputed", edit(RECORDS, "records", "dg_298k_kcal_mol", -5.0), "1a00:A:B"),
+    ("dg_recomputed", edit(LABELS, "labels", "dg_kcal_mol", -5.0), "1a00:A:B"),
     ("dg_recomputed", edit(RECORDS, "records", "kd_molar", -1.0), "has no dG"),
     ("labels_rederived", shift_label, "label_grade is 'A'"),
     ("labels_rederived", edit(RECORDS, "records", "deciding_rule", "guess"), "deciding_rule is 'guess'"),
@@ -117,11 +168,11 @@ FAULTS: list[tuple[str, Fault, str]] = [
     ("chains_touch", broken_table, "not a readable Parquet file"),
     ("interfaces_present", no_interfaces, "1a00:A:B"),
     ("interfaces_present", edit(RECORDS, "records", "protein_sha256", "0" * 64), "not those of the record"),
-    ("split_whole", drop(FOLDS, "folds"), "record without a fold"),
     ("split_whole", cluster_in_two_folds, "cluster x"),
     ("split_whole", protein_cluster_in_two_folds, "protein cluster y"),
+    ("split_whole", drop(FOLDS, "folds"), "record without a fold"),
     ("predictions_cover", drop(PREDICTIONS, "predictions"), "1a00:A:B"),
-    ("plausible", edit(RECORDS, "records", "dg_kcal_mol", 0.5), "outside -20 to 0"),
+    ("plausible", implausible_source, "outside -20 to 0"),
     ("plausible", edit(RECORDS, "records", "temperature_k", 400.0), "outside 273 to 373 K"),
 ]
 
@@ -141,6 +192,10 @@ def test_counts_that_differ_are_notes(folder: Path) -> None:
     assert (row["verdict"], row["detail"].split(":")[0]) == ("note", "found 20, expected 310")
 
 
+# the first fault of each check in FAULTS is one that no other check sees
+ALONE = {name: fault for name, fault, _ in reversed(FAULTS)}
+
+
 @pytest.mark.parametrize(("check", "fault", "words"), FAULTS)
 def test_a_seeded_fault_is_caught_by_its_check(folder: Path, check: str, fault: Fault, words: str) -> None:
     fault(folder)
@@ -148,10 +203,12 @@ def test_a_seeded_fault_is_caught_by_its_check(folder: Path, check: str, fault: 
     assert code == 1
     failed = findings[(findings["check"] == check) & (findings["verdict"] == "fail")]
     assert any(words in f"{row.subject} {row.detail}" for row in failed.itertuples()), findings[["check", "detail"]]
+    if fault is ALONE[check]:
+        assert set(findings.loc[findings["verdict"] == "fail", "check"]) == {check}
 
 
 def test_every_check_has_a_seeded_fault() -> None:
-    assert {check.__name__ for check in CHECKS} - {name for name, _, _ in FAULTS} == {"counts_as_expected"}
+    assert {check.__name__ for check in CHECKS} - set(ALONE) == {"counts_as_expected"}
 
 
 def test_the_page_escapes_what_comes_from_outside(folder: Path) -> None:

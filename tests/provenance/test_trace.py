@@ -22,7 +22,7 @@ def test_the_story_leads_from_the_cell_to_the_predictions(results: Path, capsys:
     text = capsys.readouterr().out
     label = read_table(results / "pra310/calibrate/labels.parquet", "labels").set_index("candidate_id").loc["1a03:A:B"]
     expected = [
-        "prbabv2.csv, row 5", "cell: 1a03,", "read as: Kd = ", "verdict: calibrate: ", "decisions",
+        "prbabv2.csv, row 000005", "cell: 4,1A03_A:B,", "read as: Kd = ", "verdict: calibrate: ", "decisions",
         f"dG {label['dg_kcal_mol']:.3f} kcal/mol", "298.15 K (assumed)", "record",
         "chains A and B touch", "cluster 1a03:A:B", "fold 3", "coformer (seed 1, fold 3, nested): ",
     ]  # fmt: skip

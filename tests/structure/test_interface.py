@@ -126,3 +126,21 @@ def test_centres_use_heavy_atoms_where_the_representative_is_missing(real: Reade
 def test_wrong_chains_are_named(chains: tuple[list[str], list[str]], real: Reader) -> None:
     with pytest.raises(InputError, match="complex x: expected"):
         cut_interface(real("1ec6"), "x", *chains, 10)
+
+
+def test_of_equally_near_residues_the_first_in_node_order_stays(tmp_path: Path) -> None:
+    """Chain C at 4 angstrom from the one nucleotide, four residues of two other chains at 5."""
+    places = [("A", 1, 5, 0), ("A", 2, 0, 5), ("B", 1, -5, 0), ("B", 2, 0, -5), ("C", 1, 4, 0)]
+    lines = [
+        f"ATOM  {i:>5}  CA  GLY {chain}{number:>4}    {x:8.3f}{y:8.3f}   0.000  1.00 10.00           C"
+        for i, (chain, number, x, y) in enumerate(places, 1)
+    ]
+    for i, (atom, z) in enumerate([("C1'", 0.0), ("O2'", 1.4)], len(places) + 1):
+        lines.append(f"ATOM  {i:>5}  {atom}   U R   1       0.000   0.000{z:8.3f}  1.00 10.00           {atom[0]}")
+    (tmp_path / "toy.pdb").write_text("\n".join([*lines, "END", ""]))
+    structure = read_structure(tmp_path / "toy.pdb", "toy")
+    for proteins in (["A", "B", "C"], ["B", "A", "C"]):
+        cut = cut_interface(structure, "x", proteins, ["R"], 4)
+        assert cut.partner_distance_angstrom.tolist() == [5.0, 5.0, 4.0, 4.0]
+        nodes = [(cut.chain_ids[c], int(n)) for c, n in zip(cut.chain, cut.auth_number, strict=True)]
+        assert nodes == [(proteins[0], 1), (proteins[0], 2), ("C", 1), ("R", 1)]

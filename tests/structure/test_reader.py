@@ -55,7 +55,9 @@ def test_atoms_of_a_small_file_are_chosen_as_stated(tmp_path: Path) -> None:
     assert read.sequences == ("MH", "AU")
     assert read.sequence_origins == ("observed", "observed")
     assert read.handled == {
-        "altloc": 2, "observed_sequence": 2, "renamed_residues": 1, "reordered_chains": 1, "zero_occupancy": 1
+        "altloc": 2, "gaps": 1, "hydrogens": 1, "insertion_codes": 1, "missing_backbone_atoms": 4,
+        "negative_numbers": 1, "observed_sequence": 2, "renamed_residues": 1, "reordered_chains": 1, "waters": 1,
+        "zero_occupancy": 1,
     }  # fmt: skip
     # the higher occupancy, and the first letter among equals; no hydrogen, no water
     assert read.arrays["backbone_xyz_angstrom"][:2, 1, 0].tolist() == [12.5, 15.0]
@@ -92,9 +94,9 @@ def test_full_sequence_of_seqres_and_its_fall_back(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "part"),
     [
-        ("a.cif.gz", b"no gzip", "not a readable coordinate file"),
-        ("a.pdb.gz", gzip.compress(b"ATOM\n" * 50, mtime=0)[:-12], "not a readable coordinate file"),
-        ("a.cif", b"data_x\nloop_\n_atom_site.id\n1 'open\n", "not a readable coordinate file"),
+        ("a.cif.gz", b"no gzip", "expected gzip data"),
+        ("a.pdb.gz", gzip.compress(b"ATOM\n" * 50, mtime=0)[:-12], "expected whole gzip data"),
+        ("a.cif", b"data_x\nloop_\n_atom_site.id\n1 'open\n", "expected mmCIF"),
         ("a.pdb", b"REMARK nothing here\n", "expected"),
         ("a.xyz", b"", "expected a name ending"),
     ],
@@ -109,9 +111,9 @@ def test_a_bad_file_is_named(tmp_path: Path, name: str, content: bytes, part: st
 @pytest.mark.parametrize(
     ("name", "kind", "protein", "nucleotide"),
     [
-        ("MSE", "protein", "M", ""), ("PSU", "rna", "", "U"), ("5MC", "", "", "C"), ("H2U", "rna", "", "U"),
+        ("MSE", "protein", "M", ""), ("PSU", "rna", "", "U"), ("5MC", "rna", "", "C"), ("H2U", "rna", "", "U"),
         ("DT", "dna", "", "U"), ("SEC", "protein", "C", ""), ("UNK", "protein", "", ""), ("I", "rna", "", ""),
-        ("A2M", "", "", "A"), ("BRU", "dna", "", "U"), ("SEP", "protein", "S", ""),
+        ("A2M", "rna", "", "A"), ("GTP", "", "", "G"), ("BRU", "dna", "", "U"), ("SEP", "protein", "S", ""),
     ],
 )  # fmt: skip
 def test_parents_of_residues(name: str, kind: str, protein: str, nucleotide: str) -> None:
@@ -121,7 +123,7 @@ def test_parents_of_residues(name: str, kind: str, protein: str, nucleotide: str
 
 REAL = {
     # id: molecule types, handled counts that must be there
-    "1a4t": (("rna", "protein"), {"models": 20}),
+    "1a4t": (("rna", "protein"), {"models": 19}),
     "1asy": (("rna", "rna", "protein", "protein"), {"modified": 16}),
     "2zzm": (("protein", "rna"), {}),
     "3adb": (("rna", "protein"), {"observed_sequence": 2}),
@@ -131,7 +133,7 @@ REAL = {
     "1aq4": (("protein",) * 3 + ("rna",) * 2, {"zero_occupancy": 25}),
     "6ozp": (("protein", "protein", "hybrid", "rna", "hybrid", "rna"), {"deoxy_in_hybrid": 2, "altloc": 13}),
     "1zbi": (("rna", "dna", "protein", "protein"), {}),
-    "6vrd": (("protein", "rna", "rna"), {"unknown_residues": 4, "modified": 20}),
+    "6vrd": (("protein", "rna", "rna"), {"unknown_residues": None, "modified": 20}),
     "1knz": (("rna",) * 4 + ("protein",) * 8, {}),
     "4nku": (("protein", "protein", "rna", "rna"), {"altloc": 5}),
     "1kog": (("rna", "protein"), {}),
@@ -155,7 +157,10 @@ def test_real_entries(pdb_id: str, real: Reader) -> None:
         part = read.chain_residues(i)
         index = read.arrays["polymer_index"][part]
         assert np.all(np.diff(index) > 0)
-        assert "".join(sequence[k] for k in index) == read.observed_sequence(i)
+        aligned = read.observed_sequence(i)
+        assert len(aligned) == len(sequence)
+        assert np.flatnonzero([letter != "-" for letter in aligned]).tolist() == index.tolist()
+        assert all(seen in ("-", stated) for seen, stated in zip(aligned, sequence, strict=True))
         assert len(set(read.chain_ids)) == len(read.chain_ids)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +13,9 @@ import pytest
 from copra.errors import InputError
 from copra.files import sha256_of_file
 from copra.structure.interface import cut_interface
+from copra.structure.quarantine import REASONS
 from copra.structure.residues import Structure
-from copra.structure.shard import REASONS, build_interfaces, gather_structures, read_structures
+from copra.structure.shard import build_interfaces, gather_structures, read_structures
 from copra.structure.store import StructureStore, read_interfaces, write_interfaces, write_structures
 from copra.tables import TABLES, read_table, write_table
 
@@ -51,6 +53,7 @@ def test_structures_come_back_as_they_were(real: Reader, tmp_path: Path) -> None
 def test_interfaces_come_back_as_they_were(real: Reader, tmp_path: Path) -> None:
     one = cut_interface(real("1ec6"), "1ec6:A:D", ["A"], ["D"], 40)
     two = cut_interface(real("1a4t"), "1a4t:B:A", ["B"], ["A"], 20)
+    one, two = replace(one, buried_area_angstrom2=1855.1), replace(two, buried_area_angstrom2=0.0)
     write_interfaces([one], tmp_path / "one.h5")
     write_interfaces([two], tmp_path / "two.h5")
     write_interfaces([], tmp_path / "none.h5")
@@ -112,9 +115,9 @@ def test_bad_entries_are_quarantined_and_the_batch_goes_on(batch: Path) -> None:
         "1aq4": "read", "1ec6": "read", "9aaa": "quarantined", "9aab": "quarantined", "9aac": "quarantined",
         "9aad": "quarantined",
     }  # fmt: skip
-    assert entries["reason"].tolist() == ["", "", "not_readable", "no_rna", "no_protein", "not_fetched"]
+    assert entries["reason"].tolist() == ["", "", "damaged_gzip", "no_rna", "no_protein", "not_fetched"]
     assert set(entries["reason"]) - {""} <= set(REASONS)
-    assert entries.loc["1aq4", "handled"] == "zero_occupancy=25"
+    assert entries.loc["1aq4", "handled"] == "missing_backbone_atoms=2;missing_residues=8;waters=214;zero_occupancy=25"
     assert entries.loc["1aq4", "release_date"] == "1997-12-24"
     assert entries.loc["9aad", "detail"] == "HTTP status 404"
     chains = read_table(batch / "one" / "chains.parquet", "chains")

@@ -10,9 +10,9 @@ sys.path.insert(0, REPOSITORY)
 
 from copra.config_file import parse_config
 from copra.errors import CopraError
-from copra.fetch import missing_by_hand, resolve_source
 from copra.provenance.fingerprint import fingerprint
 from copra.provenance.plan import announce_gpu_jobs
+from copra.sources import missing_by_hand, resolve_source
 from snakemake.exceptions import WorkflowError
 
 try:
@@ -106,6 +106,34 @@ def predictions_of(experiments):
     )
 
 
+def families_by(*methods):
+    """A pattern of the names of the split families that are made in one of these ways."""
+    return "|".join(name for name, family in run.split.families.items() if family.method in methods) or "(?!)"
+
+
+def family_json(wildcards):
+    """The settings of one split family."""
+    return as_json(run.split.families[wildcards.family])
+
+
+def grouping(family):
+    """The family whose clusters a split family carries: its own, or those it is said to be grouped as."""
+    return getattr(run.split.families[family], "grouped_as", family)
+
+
+def clusters_of_family(wildcards):
+    """The clusters that a split family carries."""
+    return f"<results>/split/clusters/{grouping(wildcards.family)}.parquet"
+
+
+# families whose file is not here are left out, visibly
+ABSENT = [name for name in run.split.compare if not os.path.exists(getattr(run.split.families[name], "path", "."))]
+COMPARED = [name for name in run.split.compare if name not in ABSENT]
+if ABSENT and workflow.is_main_process:
+    for name in ABSENT:
+        logger.warning(f"Split family '{name}' is left out: there is no file {run.split.families[name].path}")
+
+OBSOLETE = names_of("obsolete")
 AFFINITY = names_of("affinity")
 MUTATIONS = names_of("mutations")
 PAIRS = names_of("pairs")
@@ -115,7 +143,7 @@ LANGUAGE_MODELS = sorted(
     {lm for name in NEURAL for lm in (run.experiments[name].protein_lm, run.experiments[name].rna_lm) if lm}
 )
 WEIGHTS = sorted({run.language_models[lm].weights for lm in LANGUAGE_MODELS} & set(run.sources))
-SOURCES = names_of("entries") + AFFINITY + MUTATIONS + PAIRS + WEIGHTS
+SOURCES = names_of("entries") + OBSOLETE + AFFINITY + MUTATIONS + PAIRS + WEIGHTS
 STRUCTURE_SHARDS = range(run.structures.shards)
 
 
@@ -127,3 +155,4 @@ wildcard_constraints:
     fold=r"\d+",
     experiment="[A-Za-z0-9_]+",
     language_model="[A-Za-z0-9_]+",
+    family="[A-Za-z0-9_]+",

@@ -1,5 +1,12 @@
 # Bytes: every file brought, verified and left as it came.
 
+# How to download changes no result, so it stands in no `params:` and a change of it runs nothing again.
+PATIENCE = (
+    f"--retries {run.fetch.retries} --timeout-s {run.fetch.timeout_s} --min-bytes-per-s {run.fetch.min_bytes_per_s}"
+)
+RATE = "" if run.fetch.requests_per_s is None else f"--requests-per-s {run.fetch.requests_per_s}"
+PACE = f"--parallel-downloads {run.fetch.parallel_downloads} {RATE} {PATIENCE}"
+
 
 rule fetch_source:
     input:
@@ -16,18 +23,18 @@ rule fetch_source:
         url=lambda wildcards: resolve_source(run, wildcards.source).urls,
         sha256=lambda wildcards: resolve_source(run, wildcards.source).sha256,
         version=lambda wildcards: resolve_source(run, wildcards.source).version,
+        begins=lambda wildcards: resolve_source(run, wildcards.source).begins,
         required=lambda wildcards: ("" if run.sources[wildcards.source].required else "no-"),
-        timeout_s=run.fetch.timeout_s,
-        retries=run.fetch.retries,
     shell:
         "copra fetch-source {wildcards.source:q} --url {params.url:q} --sha256 {params.sha256} "
-        "--version={params.version:q} --{params.required}required --timeout-s {params.timeout_s} "
-        "--retries {params.retries} --out {output.file:q} --receipt {output.receipt:q} 2> {log:q}"
+        "--version={params.version:q} --begins={params.begins:q} --{params.required}required {PATIENCE} "
+        "--out {output.file:q} --receipt {output.receipt:q} 2> {log:q}"
 
 
 rule list_entries:
     input:
-        source_file("pdb_entries"),
+        entries=source_file("pdb_entries"),
+        obsolete=[source_file(name) for name in OBSOLETE],
     output:
         "<results>/entries/wanted.parquet",
     log:
@@ -38,26 +45,26 @@ rule list_entries:
         code=fingerprint("list-entries"),
         shards=run.structures.shards,
     shell:
-        "copra list-entries {input:q} --shards {params.shards} --out {output:q} 2> {log:q}"
+        "copra list-entries {input.entries:q} --obsolete {input.obsolete:q} "
+        "--shards {params.shards} --out {output:q} 2> {log:q}"
 
 
 rule fetch_structures:
     input:
         "<results>/entries/wanted.parquet",
     output:
-        "<results>/fetched/{shard}.parquet",
+        expand("<results>/fetched/{shard}.parquet", shard=STRUCTURE_SHARDS),
     log:
-        "<results>/logs/fetch_structures/{shard}.log",
+        "<results>/logs/fetch_structures.log",
     localrule: True  # compute nodes often have no network
     conda:
         "../../envs/copra.yaml"
     params:
-        url=lambda wildcards: run.fetch.structure_urls,
+        shards=run.structures.shards,
+        url=lambda wildcards: run.fetch.structure_urls,  # keeps {id} and {mid} as they are
         folder=f"{run.paths.raw}/structures",
-        parallel_downloads=run.fetch.parallel_downloads,
-        timeout_s=run.fetch.timeout_s,
-        retries=run.fetch.retries,
+        missing=run.fetch.missing_structures,
+        out=f"{run.paths.results}/fetched",
     shell:
-        "copra fetch-structures {input:q} --shard {wildcards.shard} --url {params.url:q} "
-        "--folder {params.folder:q} --parallel-downloads {params.parallel_downloads} "
-        "--retries {params.retries} --timeout-s {params.timeout_s} --out {output:q} 2> {log:q}"
+        "copra fetch-structures {input:q} --shards {params.shards} --url {params.url:q} --folder {params.folder:q} "
+        "{PACE} --missing {params.missing} --out {params.out:q} 2> {log:q}"

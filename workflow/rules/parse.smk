@@ -40,9 +40,10 @@ rule parse_mutations:
     params:
         code=fingerprint("parse-mutations"),
         format=lambda wildcards: resolve_source(run, wildcards.source).format,
+        ddg_sign=lambda wildcards: resolve_source(run, wildcards.source).ddg_sign,
     shell:
-        "copra parse-mutations {input.file:q} --format {params.format} --source {wildcards.source} "
-        "--receipt {input.receipt:q} --mutations {output.mutations:q} --rejects {output.rejects:q} 2> {log:q}"
+        "copra parse-mutations {input.file:q} --format {params.format} --ddg-sign {params.ddg_sign} "
+        "--source {wildcards.source} --receipt {input.receipt:q} --mutations {output.mutations:q} --rejects {output.rejects:q} 2> {log:q}"
 
 
 rule parse_biolip2:

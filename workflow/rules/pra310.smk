@@ -17,9 +17,10 @@ rule merge_measurements:
         "../../envs/copra.yaml"
     params:
         code=fingerprint("merge-measurements"),
+        settings=as_json(run.pra310),
     shell:
         "copra merge-measurements {input.measurements:q} --entries {input.entries:q} --chains {input.chains:q} "
-        "--contacts {input.contacts:q} --candidates {output.candidates:q} "
+        "--contacts {input.contacts:q} --settings {params.settings:q} --candidates {output.candidates:q} "
         "--decisions {output.decisions:q} --funnel {output.funnel:q} 2> {log:q}"
 
 
@@ -31,6 +32,7 @@ rule calibrate_labels:
         literature=f"{CURATION}/literature.tsv",
     output:
         labels="<results>/pra310/calibrate/labels.parquet",
+        noise="<results>/pra310/calibrate/label_noise.parquet",
         decisions="<results>/pra310/calibrate/decisions.parquet",
         funnel="<results>/pra310/calibrate/funnel.parquet",
     log:
@@ -42,7 +44,7 @@ rule calibrate_labels:
         settings=as_json(run.pra310),
     shell:
         "copra calibrate-labels {input.candidates:q} --measurements {input.measurements:q} "
-        "--settings {params.settings:q} --corrections {input.corrections:q} --labels {output.labels:q} "
+        "--settings {params.settings:q} --corrections {input.corrections:q} --labels {output.labels:q} --noise {output.noise:q} "
         "--decisions {output.decisions:q} --funnel {output.funnel:q} 2> {log:q}"
 
 

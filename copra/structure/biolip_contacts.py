@@ -1,0 +1,73 @@
+"""Protein-RNA binding residues by the rule of BioLiP, from coordinates.
+
+BioLiP (Yang, Roy, Zhang 2013, Nucleic Acids Res. 41:D1096) calls two atoms in contact when they are closer than the
+sum of their van der Waals radii + 0.5 angstrom, and a residue of the protein a binding residue when it has at least
+two such contacts with the ligand. The radii are Bondi's (1964, J. Phys. Chem. 68:441: C 1.70, N 1.55, O 1.52, P 1.80,
+S 1.80, Se 1.90 angstrom) with Mantina's (2009, J. Phys. Chem. A 113:5806) for what Bondi lacks, as gemmi holds them.
+BioLiP does not print its radii. With these, on the 509 entries of the published PRI30k that were at hand, all 1,028
+listed pairs whose chains are in the file have two binding residues or more, and none of the 130 chain pairs nearer
+than 5 angstrom with fewer is listed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import gemmi
+import numpy as np
+import numpy.typing as npt
+from scipy.spatial import cKDTree
+
+from copra.structure.residues import PROTEIN, RNA, Structure
+
+TOLERANCE_ANGSTROM = 0.5
+MIN_CONTACTS_OF_BINDING_RESIDUE = 2
+RADII_ANGSTROM = np.array([gemmi.Element(number).vdw_r for number in range(119)])  # [119] by atomic number
+
+
+@dataclass(frozen=True)
+class Binding:
+    """What BioLiP's rule says of one protein chain and one RNA chain: heavy-atom contacts and binding residues."""
+
+    n_atom_contacts: int
+    n_binding_residues: int
+
+
+NO_BINDING = Binding(0, 0)
+
+
+def chain_bindings(structure: Structure) -> dict[tuple[str, str], Binding]:
+    """BioLiP's counts for each (protein chain, RNA chain) with at least one atom contact; hydrogens are not in it.
+
+    Pairs further apart than the sum of the two largest radii + 0.5 angstrom (4.1 without selenium or halogens) have
+    no contact and are not in the answer.
+    """
+    residue, rna_chain = _atom_contacts(structure)
+    n_chains = len(structure.chain_ids)
+    site, n_contacts = np.unique(residue * n_chains + rna_chain, return_counts=True)
+    protein_chain = structure.arrays["chain"].astype(np.int64)[site // n_chains]
+    pairs, pair_of_site = np.unique(protein_chain * n_chains + site % n_chains, return_inverse=True)
+    atoms = np.bincount(pair_of_site, n_contacts, len(pairs)).astype(np.int64)
+    residues = np.bincount(pair_of_site, n_contacts >= MIN_CONTACTS_OF_BINDING_RESIDUE, len(pairs)).astype(np.int64)
+    names = structure.chain_ids
+    return {
+        (names[pair // n_chains], names[pair % n_chains]): Binding(int(n_atoms), int(n_residues))
+        for pair, n_atoms, n_residues in zip(pairs, atoms, residues, strict=True)
+    }
+
+
+def _atom_contacts(structure: Structure) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Protein residue [K] and RNA chain [K] of each atom contact."""
+    residue = np.repeat(np.arange(len(structure.atom_offsets) - 1), np.diff(structure.atom_offsets))
+    chain = structure.arrays["chain"].astype(np.int64)[residue]
+    protein, rna = (np.flatnonzero(structure.chain_is(molecule)[chain]) for molecule in (PROTEIN, RNA))
+    if not len(protein) or not len(rna):
+        return residue[:0], chain[:0]
+    xyz = structure.arrays["atom_xyz_angstrom"].astype(np.float64)
+    radius = RADII_ANGSTROM[structure.arrays["atom_element"]]
+    reach = radius[protein].max() + radius[rna].max() + TOLERANCE_ANGSTROM
+    trees = cKDTree(xyz[protein]), cKDTree(xyz[rna])
+    near = trees[0].sparse_distance_matrix(trees[1], reach, output_type="ndarray")
+    of_protein, of_rna = protein[near["i"]], rna[near["j"]]
+    touch = near["v"] < radius[of_protein] + radius[of_rna] + TOLERANCE_ANGSTROM
+    return residue[of_protein[touch]], chain[of_rna[touch]]
