@@ -25,6 +25,7 @@ include: "workflow/rules/embed.smk"
 include: "workflow/rules/train.smk"
 include: "workflow/rules/evaluate.smk"
 include: "workflow/rules/provenance.smk"
+include: "workflow/rules/release.smk"
 
 
 localrules:
@@ -41,5 +42,7 @@ rule all:
         rules.pra310.input,
         rules.embeddings.input,
         rules.table1.output,
+        rules.report_leakage.output,
         rules.audit.output,
+        rules.audit_predictions.output,
         rules.report.output,

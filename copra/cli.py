@@ -70,9 +70,13 @@ STAGES: dict[str, dict[str, tuple[str, str]]] = {
     },
     "provenance": {
         "describe-run": ("copra.provenance.run", "write down the configuration, commit and versions of a run"),
-        "audit": ("copra.provenance.audit", "check every table against its sources and its sums"),
+        "audit": ("copra.provenance.audit", "check every table of the data sets against its sources and its sums"),
+        "audit-predictions": ("copra.provenance.audit", "check that every record was predicted as the folds say"),
         "diff": ("copra.provenance.diff", "compare a build with the published PRI30k or PRA310, reason by reason"),
         "trace": ("copra.provenance.trace", "tell one label's whole story"),
+    },
+    "release": {
+        "release": ("copra.release.release", "the datasets as a folder to give away, as far as licences allow"),
     },
     "demo": {
         "write-demo": ("copra.demo.archive", "write the synthetic demo archive"),

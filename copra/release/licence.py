@@ -154,8 +154,8 @@ def _decisions(
 ) -> pd.DataFrame:  # fmt: skip
     rows = run.table("decisions")
     source_of = dict(zip(stated["measurement_id"], stated["source"], strict=True))
-    spoken_of = stated[stated["source"].isin(closed)].groupby("pdb_id")["source"].agg(lambda names: set(names))
-    sources_of_entry = {entry: ",".join(sorted(names)) for entry, names in spoken_of.items()}
+    spoken_of = stated[stated["source"].isin(closed)].groupby("pdb_id")["source"]
+    sources_of_entry = {entry: ",".join(sorted(set(names))) for entry, names in spoken_of}
     released, entries = set(candidates["candidate_id"]), set(candidates["pdb_id"])
     own_pairs = set(_own_pairs(run))
     pairs_owner = ",".join(_closed_pairs(inputs, closed))

@@ -12,9 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import gemmi
-from isal import igzip
-from isal.igzip_lib import IsalError
 import numpy as np
+from isal import igzip, isal_zlib
 from numpy.lib.stride_tricks import sliding_window_view
 
 from copra.structure.quarantine import (
@@ -91,7 +90,7 @@ def _unzip(path: Path, data: bytes) -> bytes:
                 text += chunk
                 if len(text) > MAX_TEXT_BYTES:
                     raise Unreadable(path, "too_large", f"expected at most {MAX_TEXT_BYTES} bytes of text, found more")
-    except (EOFError, OSError, IsalError) as error:
+    except (EOFError, OSError, isal_zlib.error) as error:  # type: ignore[misc]  # its stub names an instance
         raise Unreadable(path, "damaged_gzip", f"expected whole gzip data: {error}") from error
     return bytes(text)
 

@@ -45,7 +45,11 @@ def tree(xyz: npt.NDArray[np.float64]) -> cKDTree:
 def near_pairs(
     first: npt.NDArray[np.float64], second: npt.NDArray[np.float64], cutoff_angstrom: float
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.float64]]:
-    """Index in `first` [K], index in `second` [K] and distance [K] of the point pairs up to the cutoff, unordered."""
+    """Index in `first` [K], index in `second` [K] and distance [K] of the point pairs up to the cutoff, unordered.
+
+    K stays in proportion to the atoms: the reader refuses a structure with more than
+    `quarantine.MAX_HEAVY_ATOMS_PER_CELL` of them in one place.
+    """
     left = _near_box(first, second, cutoff_angstrom)
     right = _near_box(second, first[left], cutoff_angstrom)
     if not len(left) or not len(right):

@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 import sample_results
 
-from copra.provenance.audit import audit
-from copra.provenance.checks import CHECKS
+from copra.provenance.audit import audit, audit_predictions
+from copra.provenance.checks import CHECKS, PREDICTION_CHECKS
 from copra.structure.store import write_interfaces
 from copra.tables import read_table, write_table
 
@@ -36,10 +36,15 @@ def folder(whole: Path, tmp_path: Path) -> Path:
 
 
 def run_audit(folder: Path) -> tuple[int, pd.DataFrame]:
+    """Both audits of a run: the higher code and all findings."""
     results = folder / "results"
-    out = results / "audit"
-    code = audit(results, config=results / "run.json", findings=out / "findings.parquet", page=out / "audit.html")
-    return code, read_table(out / "findings.parquet", "findings")
+    codes, tables = [], []
+    for name, page, check in (("findings", "audit", audit), ("predictions", "predictions", audit_predictions)):
+        findings = results / f"audit/{name}.parquet"
+        page_path = results / f"audit/{page}.html"
+        codes.append(check(results, config=results / "run.json", findings=findings, page=page_path))
+        tables.append(read_table(findings, "findings"))
+    return max(codes), pd.concat(tables, ignore_index=True)
 
 
 def edit(path: str, name: str, column: str, value: object, row: int = 0) -> Fault:
@@ -181,7 +186,7 @@ def test_a_whole_run_passes_every_check(folder: Path) -> None:
     code, findings = run_audit(folder)
     assert code == 0
     assert set(findings["verdict"]) <= {"pass", "note"}
-    assert set(findings["check"]) == {check.__name__ for check in CHECKS}
+    assert set(findings["check"]) == {check.__name__ for check in CHECKS + PREDICTION_CHECKS}
     missing = findings[(findings["check"] == "source_bytes") & (findings["verdict"] == "note")]
     assert missing["subject"].tolist() == ["prdbv3/prdbv3.csv"]
 
@@ -208,7 +213,7 @@ def test_a_seeded_fault_is_caught_by_its_check(folder: Path, check: str, fault: 
 
 
 def test_every_check_has_a_seeded_fault() -> None:
-    assert {check.__name__ for check in CHECKS} - set(ALONE) == {"counts_as_expected"}
+    assert {check.__name__ for check in CHECKS + PREDICTION_CHECKS} - set(ALONE) == {"counts_as_expected"}
 
 
 def test_the_page_escapes_what_comes_from_outside(folder: Path) -> None:

@@ -1,6 +1,6 @@
 # Bytes: every file brought, verified and left as it came.
 
-# How to download changes no result, so it stands in no `params:` and a change of it runs nothing again.
+# How to download changes no result. It is passed as a resource, not as a parameter: a change runs nothing again.
 PATIENCE = (
     f"--retries {run.fetch.retries} --timeout-s {run.fetch.timeout_s} --min-bytes-per-s {run.fetch.min_bytes_per_s}"
 )
@@ -19,6 +19,8 @@ rule fetch_source:
     localrule: True  # compute nodes often have no network
     conda:
         "../../envs/copra.yaml"
+    resources:
+        pace=PATIENCE,
     params:
         url=lambda wildcards: resolve_source(run, wildcards.source).urls,
         sha256=lambda wildcards: resolve_source(run, wildcards.source).sha256,
@@ -27,7 +29,7 @@ rule fetch_source:
         required=lambda wildcards: ("" if run.sources[wildcards.source].required else "no-"),
     shell:
         "copra fetch-source {wildcards.source:q} --url {params.url:q} --sha256 {params.sha256} "
-        "--version={params.version:q} --begins={params.begins:q} --{params.required}required {PATIENCE} "
+        "--version={params.version:q} --begins={params.begins:q} --{params.required}required {resources.pace} "
         "--out {output.file:q} --receipt {output.receipt:q} 2> {log:q}"
 
 
@@ -59,12 +61,14 @@ rule fetch_structures:
     localrule: True  # compute nodes often have no network
     conda:
         "../../envs/copra.yaml"
+    resources:
+        pace=PACE,
     params:
         shards=run.structures.shards,
         url=lambda wildcards: run.fetch.structure_urls,  # keeps {id} and {mid} as they are
         folder=f"{run.paths.raw}/structures",
         missing=run.fetch.missing_structures,
-        out=f"{run.paths.results}/fetched",
+        out=lambda wildcards, output: os.path.dirname(output[0]),
     shell:
         "copra fetch-structures {input:q} --shards {params.shards} --url {params.url:q} --folder {params.folder:q} "
-        "{PACE} --missing {params.missing} --out {params.out:q} 2> {log:q}"
+        "{resources.pace} --missing {params.missing} --out {params.out:q} 2> {log:q}"

@@ -21,7 +21,7 @@ rule audit:
         mutations=expand("<results>/parsed/{source}/mutations.parquet", source=MUTATIONS),
         interfaces=expand("<results>/interfaces/pra310/{shard}.h5", shard=STRUCTURE_SHARDS),
         pri30k="<results>/pri30k/pri30k.parquet",
-        metrics="<results>/evaluate/metrics.parquet",
+        folds="<results>/split/folds.parquet",
         config="<results>/run.json",
     output:
         findings="<results>/audit/findings.parquet",
@@ -35,4 +35,23 @@ rule audit:
         results=lambda wildcards, input: os.path.dirname(input.config),
     shell:
         "copra audit {params.results:q} --config {input.config:q} --findings {output.findings:q} "
+        "--page {output.page:q} 2> {log:q}"
+
+
+rule audit_predictions:
+    input:
+        metrics="<results>/evaluate/metrics.parquet",
+        config="<results>/run.json",
+    output:
+        findings="<results>/audit/predictions.parquet",
+        page="<results>/audit/predictions.html",
+    log:
+        "<results>/logs/audit_predictions.log",
+    conda:
+        "../../envs/copra.yaml"
+    params:
+        code=fingerprint("audit-predictions"),
+        results=lambda wildcards, input: os.path.dirname(input.config),
+    shell:
+        "copra audit-predictions {params.results:q} --config {input.config:q} --findings {output.findings:q} "
         "--page {output.page:q} 2> {log:q}"
