@@ -24,6 +24,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 from measuring import MIB, cores, machine, markdown, median_ratio, medians, run_job
 
@@ -138,33 +139,41 @@ def aria_command(ids: list[str], address: str, folder: Path, parallel: int) -> l
     return ["aria2c", "--quiet", "-j", str(parallel), "-i", str(listed)]
 
 
-def run(command: list[str]) -> None:
-    """Run a program; its failure ends the benchmark."""
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+def copra_job(ids: list[str], address: str, folder: Path, parallel: int) -> dict[str, Any]:
+    """copra for all files, in a fresh process; returns its seconds without Python's start, and its peak memory."""
+    url = address + "/{mid}/{id}.cif.gz"
+    return run_job("fetch_jobs.fetch_all", cores(), ids=ids, url=url, folder=str(folder), parallel_downloads=parallel)
 
 
-def check_files(folder: Path) -> None:
-    """gzip -t and sha256sum on all files, on all cores."""
+def run(command: list[str]) -> float:
+    """Run a program; returns seconds. Its failure ends the benchmark. curl shows its progress even when it is told to be silent."""
+    started = time.perf_counter()
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    return time.perf_counter() - started
+
+
+def check_files(folder: Path) -> float:
+    """gzip -t and sha256sum on all files, on all cores; returns seconds."""
+    seconds = 0.0
     for words in ("gzip -t", "sha256sum"):
         find = f"find '{folder}' -name '*.cif.gz' -print0 | xargs -0 -n 100 -P {cores()} {words}"
-        run(["sh", "-c", f"{find} > /dev/null"])
+        seconds += run(["sh", "-c", f"{find} > /dev/null"])
+    return seconds
 
 
-def candidates(ids: list[str], address: str, parallel: int) -> dict[str, Callable[[Path], None]]:
-    """What is measured, by name; each writes into the folder it is given."""
-    url = address + "/{mid}/{id}.cif.gz"
+def candidates(ids: list[str], address: str, parallel: int) -> dict[str, Callable[[Path], float]]:
+    """What is measured, by name; each writes into the folder it is given and returns the seconds of its work."""
 
-    def copra(folder: Path) -> None:
-        run_job("fetch_jobs.fetch_all", cores(), ids=ids, url=url, folder=str(folder), parallel_downloads=parallel)
+    def copra(folder: Path) -> float:
+        return float(copra_job(ids, address, folder, parallel)["job_s"])
 
-    def curl(folder: Path) -> None:
-        run(curl_command(ids, address, folder, parallel))
+    def curl(folder: Path) -> float:
+        return run(curl_command(ids, address, folder, parallel))
 
-    def curl_and_checks(folder: Path) -> None:
-        curl(folder)
-        check_files(folder)
+    def curl_and_checks(folder: Path) -> float:
+        return curl(folder) + check_files(folder)
 
-    found: dict[str, Callable[[Path], None]] = {"copra": copra}
+    found: dict[str, Callable[[Path], float]] = {"copra": copra}
     if program("curl"):
         found |= {"curl": curl, "curl, gzip -t, sha256sum": curl_and_checks}
     if program("aria2c"):
@@ -175,7 +184,7 @@ def candidates(ids: list[str], address: str, parallel: int) -> dict[str, Callabl
     return found
 
 
-def measure(works: dict[str, Callable[[Path], None]], folder: Path, rounds: int) -> list[Round]:
+def measure(works: dict[str, Callable[[Path], float]], folder: Path, rounds: int) -> list[Round]:
     """Seconds of each candidate, and of the processor (user and system), in rounds in which they take turns."""
     found = []
     names = list(works)
@@ -185,9 +194,8 @@ def measure(works: dict[str, Callable[[Path], None]], folder: Path, rounds: int)
             tell(f"round {number + 1} of {rounds}: {name}")
             place = folder / f"{number}.{names.index(name)}"
             place.mkdir()
-            before, started = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
-            works[name](place)
-            values[name] = time.perf_counter() - started
+            before = resource.getrusage(resource.RUSAGE_CHILDREN)
+            values[name] = works[name](place)
             after = resource.getrusage(resource.RUSAGE_CHILDREN)
             values[f"cpu {name}"] = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
         found.append(values)
@@ -213,17 +221,9 @@ def main() -> None:
         with serving(folder) as (server, address):
             works = candidates(ids, address, words.parallel)
             rounds = measure(works, folder, words.rounds)
-            few, many = (
-                run_job(
-                    "fetch_jobs.fetch_all", cores(), ids=ids[:n], url=address + "/{mid}/{id}.cif.gz",
-                    folder=str(folder / f"memory{n}"), parallel_downloads=words.parallel,
-                )["peak_bytes"]
-                for n in (FEW_ENTRIES, len(ids))
-            )  # fmt: skip
-            again = run_job(
-                "fetch_jobs.fetch_all", cores(), ids=ids, url=address + "/{mid}/{id}.cif.gz",
-                folder=str(folder / f"memory{len(ids)}"), parallel_downloads=words.parallel,
-            )  # fmt: skip
+            few = copra_job(ids[:FEW_ENTRIES], address, folder / "few", words.parallel)
+            many = copra_job(ids, address, folder / "many", words.parallel)
+            again = copra_job(ids, address, folder / "many", words.parallel)
     total = sum(sizes) / 1e6
     print(
         f"{len(ids)} files, {total:.0f} MB, median {statistics.median(sizes) / 1e3:.0f} kB; {server}; "
@@ -239,7 +239,9 @@ def main() -> None:
     ]  # fmt: skip
     print(markdown(["", "s", "MB/s", "processor s", "copra's speed relative to it"], rows))
     print(f"\nAll files already here: {again['job_s']:.1f} s.")
-    print(f"Peak memory of copra: {few / MIB:.0f} MiB at {FEW_ENTRIES} files, {many / MIB:.0f} MiB at {len(ids)}.")
+    print(
+        f"Peak memory of copra: {few['peak_bytes'] / MIB:.0f} MiB at {FEW_ENTRIES} files, {many['peak_bytes'] / MIB:.0f} MiB at {len(ids)}."
+    )
 
 
 if __name__ == "__main__":

@@ -35,6 +35,7 @@ def release(results: Path, *, config: Path, out: Path) -> None:
     gives the same bytes. Raises InputError when `out` holds anything but a release, or a table cannot be read.
     """
     out = out.absolute()
+    _put_back(out)
     _refuse_other_folder(out)
     run = load_run(results, config)
     inputs = inputs_of(run)
@@ -99,9 +100,7 @@ def _refuse_other_folder(out: Path) -> None:
 @contextmanager
 def _replacing_folder(out: Path) -> Iterator[Path]:
     """Yield a temporary folder beside `out`; on success it takes the place of `out`, else `out` stays as it was."""
-    new, old = (out.with_name(f".{out.name}.{part}") for part in ("tmp", "old"))
-    if old.exists() and not out.exists():  # a process was killed between the two renames below
-        os.replace(old, out)
+    new, old = _beside(out, "tmp"), _beside(out, "old")
     for leftover in (new, old):
         shutil.rmtree(leftover, ignore_errors=True)
     new.mkdir(parents=True)
@@ -113,6 +112,16 @@ def _replacing_folder(out: Path) -> Iterator[Path]:
         shutil.rmtree(old, ignore_errors=True)
     finally:
         shutil.rmtree(new, ignore_errors=True)
+
+
+def _put_back(out: Path) -> None:
+    """Undo what a process killed between the two renames of `_replacing_folder` left."""
+    if _beside(out, "old").exists() and not out.exists():
+        os.replace(_beside(out, "old"), out)
+
+
+def _beside(out: Path, part: str) -> Path:
+    return out.with_name(f".{out.name}.{part}")
 
 
 def _write_json(value: dict[str, Any], path: Path) -> None:

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 import gemmi
 import numpy as np
 import numpy.typing as npt
-from scipy.spatial import cKDTree
 
+from copra.structure.distances import near_pairs
 from copra.structure.residues import PROTEIN, RNA, Structure
 
 TOLERANCE_ANGSTROM = 0.5
@@ -66,8 +66,7 @@ def _atom_contacts(structure: Structure) -> tuple[npt.NDArray[np.int64], npt.NDA
     xyz = structure.arrays["atom_xyz_angstrom"].astype(np.float64)
     radius = RADII_ANGSTROM[structure.arrays["atom_element"]]
     reach = radius[protein].max() + radius[rna].max() + TOLERANCE_ANGSTROM
-    trees = cKDTree(xyz[protein]), cKDTree(xyz[rna])
-    near = trees[0].sparse_distance_matrix(trees[1], reach, output_type="ndarray")
-    of_protein, of_rna = protein[near["i"]], rna[near["j"]]
-    touch = near["v"] < radius[of_protein] + radius[of_rna] + TOLERANCE_ANGSTROM
+    i, j, distance = near_pairs(xyz[protein], xyz[rna], reach)
+    of_protein, of_rna = protein[i], rna[j]
+    touch = distance < radius[of_protein] + radius[of_rna] + TOLERANCE_ANGSTROM
     return residue[of_protein[touch]], chain[of_rna[touch]]

@@ -65,6 +65,7 @@ def _beyond(width: int) -> np.uint64:
 
 # arrays of a FlatStructure and the bits that are not set in names that the tables hold whole
 TOO_LONG_OR_NOT_ASCII = {"residue_names": _beyond(5), "atom_names": _beyond(4), "subchains": _beyond(7)}
+NO_NUMBER = np.iinfo(np.int32).min  # what gemmi has for a residue without a number
 DETAIL_LENGTH = 300
 
 
@@ -150,17 +151,10 @@ def are_plausible(xyz: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
 
 def check_names(path: Path, flat: Any, wanted: npt.NDArray[np.bool_]) -> None:
     """Raise Unreadable where a name of a `wanted` atom [A] of a FlatStructure is cut in the tables, or no ASCII."""
-    texts = {name: (getattr(flat, name).view("<u8").ravel(), bits) for name, bits in TOO_LONG_OR_NOT_ASCII.items()}
-    columns = (flat.icodes, flat.altlocs, flat.resnums)
-    lowest = (0, 0, np.iinfo(np.int32).min + 1)  # gemmi's number where there is none is the lowest
-    if all(column.min() >= low for column, low in zip(columns, lowest, strict=True)) and not any(
-        np.bitwise_or.reduce(letters) & bits for letters, bits in texts.values()
-    ):
+    texts = [(getattr(flat, name).view("<u8").ravel(), bits) for name, bits in TOO_LONG_OR_NOT_ASCII.items()]
+    if flat.resnums.min() > NO_NUMBER and not any(np.bitwise_or.reduce(names) & bits for names, bits in texts):
         return
-    bad = np.logical_or.reduce(
-        [column < low for column, low in zip(columns, lowest, strict=True)]
-        + [(letters & bits) != 0 for letters, bits in texts.values()]
-    )
+    bad = np.logical_or.reduce([flat.resnums == NO_NUMBER, *((names & bits) != 0 for names, bits in texts)])
     found = np.flatnonzero(wanted & bad)
     if len(found):
         limit = "expected residue numbers, and ASCII names of residues (5 letters), atoms (4) and label chains (7)"

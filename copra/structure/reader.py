@@ -61,7 +61,8 @@ def read_structure(path: Path, pdb_id: str) -> Structure:
     if not len(atoms.residue):
         raise Unreadable(path, "no_polymer", "expected polymer residues, found none")
     check_crowding(path, atoms.xyz)
-    check_identifiers(path, "residue names", sorted(name.decode() for name in set(atoms.name.tolist())))
+    check_identifiers(path, "residue names", _texts(atoms.name))
+    check_identifiers(path, "label chain ids", filter(None, _texts(atoms.subchain)))
     chains = _describe_chains(opened, atoms, handled)
     if not chains:
         raise Unreadable(path, "no_polymer", "expected protein or nucleic acid chains, found other polymers only")
@@ -75,6 +76,11 @@ def _flat(path: Path, structure: gemmi.Structure) -> gemmi.FlatStructure:
         return gemmi.FlatStructure(structure)
     except RuntimeError as error:
         raise Unreadable(path, "bad_identifiers", f"expected names of up to seven letters: {error}") from error
+
+
+def _texts(names: npt.NDArray[np.bytes_]) -> list[str]:
+    """The different ones."""
+    return sorted(name.decode() for name in set(names.tolist()))
 
 
 def _check_large_model(path: Path, structure: gemmi.Structure) -> None:

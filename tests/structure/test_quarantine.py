@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -77,7 +78,8 @@ def files(demo: Source) -> dict[str, list[tuple[str, bytes | list[str]]]]:
             *((".cif", changed(demo, "chain", name, FIRST_ATOMS)) for name in OTHER_CHAIN_IDS),
             *((".cif", changed(demo, "atom", name, ONE_ATOM)) for name in ("ÄÖ", "CABCD", "CABCDEFGH")),
             *((".cif", changed(demo, "residue", name, FIRST_ATOMS)) for name in ("A,B", "SIXSIX", "Ä")),
-            (".cif", changed(demo, "altloc", "é", ONE_ATOM)), (".cif", changed(demo, "number", "?", FIRST_ATOMS)),
+            *((".cif", changed(demo, "label_chain", name, FIRST_ATOMS)) for name in ("A,B", "EIGHT888", "é")),
+            (".cif", changed(replace(demo, lines=tuple(changed(demo, "label_seq", "?"))), "number", "?")),
             (".pdb", [pdb_atom(i, 3.8 * i, chain=" ") for i in range(1, 9)]),
         ],
         "bad_coordinates": [
