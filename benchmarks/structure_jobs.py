@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import gemmi
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from copra.config_file import load_config
@@ -25,20 +27,26 @@ from copra.structure.store import StructureStore, write_interfaces, write_struct
 from copra.tables import TABLES, read_table, write_table
 
 T = TypeVar("T")
+Times = npt.NDArray[np.float64]
 
 
 class Clock:
-    """Seconds by name, added up."""
+    """Processor seconds by name, added up; other processes of the machine blur them less than the time of day."""
 
     def __init__(self, *names: str) -> None:
         self.seconds = dict.fromkeys(names, 0.0)
 
     def __call__(self, name: str, function: Callable[..., T], *arguments: Any) -> T:
         """Call the function and add the time it took."""
-        started = time.perf_counter()
+        started = time.process_time()
         found = function(*arguments)
-        self.seconds[name] += time.perf_counter() - started
+        self.seconds[name] += time.process_time() - started
         return found
+
+
+def now() -> Times:
+    """Time of day and processor time in seconds."""
+    return np.array([time.perf_counter(), time.process_time()])
 
 
 def pdb_id_of(path: str) -> str:
@@ -115,35 +123,34 @@ def sizes(paths: list[str], config: str) -> dict[str, Any]:
 def shard(paths: list[str], contact_cutoff_angstrom: float, interface_nodes: int) -> dict[str, Any]:
     """The path of one shard: the verb `read-structures`, then the interfaces of its entries into a second store.
 
-    `path_s` ends there; `verbs_s` is with the verb `build-interfaces` instead, which adds the buried surface.
+    `path_s` ends there; `verbs_s` is with the verb `build-interfaces` instead, which adds the buried surface. With
+    `cpu` in the name it is processor time.
     """
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         fetched, store = folder / "fetched.parquet", folder / "store.h5"
         _write_fetched(paths, fetched)
         tables = {table: folder / f"{table}.parquet" for table in ("entries", "chains", "contacts")}
-        started, cpu = time.perf_counter(), time.process_time()
+        started = now()
         read_structures(fetched, contact_cutoff_angstrom=contact_cutoff_angstrom, store=store, **tables)
-        read = time.perf_counter()
+        read = now()
         touching: dict[str, list[Any]] = {}
         for row in read_table(tables["contacts"], "contacts").itertuples():
             touching.setdefault(str(row.pdb_id), []).append(row)
         with StructureStore(store) as structures:
             interfaces = [cut(structures.read(pdb_id), found, interface_nodes) for pdb_id, found in touching.items()]
         write_interfaces(interfaces, folder / "interfaces.h5")
-        cut_s, cpu_s = time.perf_counter() - read, time.process_time() - cpu
+        path = now() - started
         _write_records([interface.complex_id for interface in interfaces], folder / "records.parquet")
-        again = time.perf_counter()
+        again = now()
         build_interfaces(
             folder / "records.parquet", store=store, interface_nodes=interface_nodes, out=folder / "again.h5"
         )
-        verbs_s = read - started + time.perf_counter() - again
+        verbs = read - started + now() - again
     return {
         "complexes": len(interfaces),
         "residue_contacts": sum(contact.n_residue_contacts for found in touching.values() for contact in found),
-        "path_s": read - started + cut_s,
-        "cpu_s": cpu_s,
-        "verbs_s": verbs_s,
+        **dict(zip(("path_s", "path_cpu_s", "verbs_s", "verbs_cpu_s"), [*path.tolist(), *verbs.tolist()], strict=True)),
     }
 
 
@@ -203,7 +210,7 @@ def biopython_parse(path: str) -> object:
 def stages(
     paths: list[str], sample: list[str], contact_cutoff_angstrom: float, interface_nodes: int
 ) -> dict[str, float]:
-    """Seconds of each stage over the files, one core; every reader takes its turn at each file.
+    """Processor seconds of each stage over the files; every reader takes its turn at each file.
 
     `bare_s` is gemmi.read_structure, `biopython_s` Biopython over the files of `sample` and `sample_s` our reading,
     contacts and interfaces of the same.
@@ -227,7 +234,7 @@ def stages(
         clock("write_s", write_interfaces, interfaces, Path(folder) / "interfaces.h5")
     del structures, interfaces
     whole = shard(paths, contact_cutoff_angstrom, interface_nodes)
-    return {**clock.seconds, "sample_s": sample_s, "path_s": whole["path_s"], "verbs_s": whole["verbs_s"]}
+    return {**clock.seconds, "sample_s": sample_s, "path_s": whole["path_cpu_s"], "verbs_s": whole["verbs_cpu_s"]}
 
 
 def _one_file(

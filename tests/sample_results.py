@@ -103,7 +103,8 @@ HEADING = (
 def _cells(ids: list[str], kd: np.ndarray) -> str:
     """A PRBABv2 table: one row per entry, one more that the merge drops, one that is not understood."""
     rows = [
-        f"{i + 1},{pdb_id.upper()}_A:B,,,{value * 1e9!r} nM,{value!r},{R_KCAL * 298.15 * np.log(value):.3f},,pH 7,{'' if i % 2 else 298.15},,Table 1,"
+        f"{i + 1},{pdb_id.upper()}_A:B,,,{value * 1e9!r} nM,{value!r},{R_KCAL * 298.15 * np.log(value):.3f},,pH 7,"
+        f"{'' if i % 2 else 298.15},,Table 1,"
         for i, (pdb_id, value) in enumerate(zip(ids, kd.tolist(), strict=True))
     ]
     rows.append("98,9ZZZ_A:B,,,1 nM,1e-9,-12.278,,,298.15,,,")
@@ -140,7 +141,9 @@ def _structures(results: Path, ids: list[str]) -> None:
         near = {"protein_chain": "A", "rna_chain": "B", "n_residue_contacts": 5, "min_distance_angstrom": 2.8}
         contacts.append(fill("contacts", pdb_id=pdb_id, **near))
     entries.append(
-        fill("entries", pdb_id="9bad", status="quarantined", reason="unreadable", detail="<script>x</script>")
+        fill(
+            "entries", pdb_id="9bad", status="quarantined", reason="not_a_coordinate_file", detail="<script>x</script>"
+        )
     )
     for name, rows in (("entries", entries), ("chains", chains), ("contacts", contacts)):
         put(results / f"structures/{name}.parquet", name, rows)

@@ -52,7 +52,9 @@ def test_missing_by_hand_files_stop_the_run_before_any_job(fresh: Project) -> No
     assert not (fresh.folder / "resources" / "raw").exists()
 
 
-@pytest.mark.parametrize("target", ["pri30k", "pra310", "embeddings", "table1", "audit", "report", "report_leakage"])
+@pytest.mark.parametrize(
+    "target", ["pri30k", "pra310", "embeddings", "table1", "audit", "report", "report_leakage", "release"]
+)
 def test_every_named_target_exists(fresh: Project, target: str) -> None:
     assert job_table(fresh.demo("--dry-run", "--quiet", "rules", "--", target).stdout)
 

@@ -36,9 +36,10 @@ REASONS = {
     "no_rna": "no RNA or hybrid chain",
 }
 
-MAX_TEXT_BYTES = 2**29  # five million atoms at 100 bytes each; a gzip bomb must not fill the memory
+# Five million atoms at 100 bytes each. A gzip bomb must not fill the memory: reading needs about 20 bytes for each.
+MAX_TEXT_BYTES = 2**29
 MAX_CHAIN_PIECES = 10_000  # gemmi joins the pieces of chains in a time that grows with their square
-MAX_PIECE_RESIDUES = 30_000  # the same for finding the residue of an atom; the longest protein known has 35,000
+MAX_PIECE_RESIDUES = 40_000  # the same for finding the residue of an atom; titin, the longest protein, has 35,000
 MAX_ALIGNMENT_CELLS = 200_000_000  # one byte each; a whole ribosome needs 13 million
 MAX_COORDINATE_ANGSTROM = 1e5  # beyond, the 32-bit floats of the store are coarser than 0.01 angstrom
 # Diamond has 22 atoms in a cube of 5 angstrom, the densest of 608 protein-RNA entries 21. More than 64 are chains

@@ -15,7 +15,7 @@ import pytest
 
 from copra.evaluate import figures, metrics
 from copra.evaluate.report import report
-from copra.provenance.audit import audit
+from copra.provenance.audit import audit, audit_predictions
 from copra.provenance.results import load_run
 from copra.tables import empty_table, read_table, write_table
 
@@ -28,7 +28,9 @@ def finish(folder: Path) -> Path:
         run.files("predictions"), records=run.files("records")[0], folds=run.files("folds")[0],
         settings=run.config.evaluate, out=results / "evaluate/metrics.parquet",
     )  # fmt: skip
-    audit(results, config=results / "run.json", findings=results / "audit/findings.parquet", page=folder / "audit.html")
+    for name, check in (("findings", audit), ("predictions", audit_predictions)):
+        findings = results / f"audit/{name}.parquet"
+        check(results, config=results / "run.json", findings=findings, page=folder / "audit.html")
     report(results, config=results / "run.json", out=folder / "report.html")
     return folder / "report.html"
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from release_run import release_of
+from sample_results import fill, put
 
 from copra.errors import InputError
 from copra.tables import TABLES, read_table
@@ -130,3 +131,18 @@ def test_the_card_counts_what_the_tables_hold(folder: Path, released: Path) -> N
     assert "Known biases" in card
     assert "{{" not in card
     assert "leakage" not in card, "this run has no leakage report"
+
+
+def test_the_card_tells_leakage_and_label_noise_where_the_run_knows_them(folder: Path) -> None:
+    results = folder / "results"
+    shared = {"n_test": 5, "n_test_protein_30": 4, "n_test_protein_70": 3, "n_test_same_protein": 2}
+    rows = [fill("leakage", family="protein70", fold=fold, n_test_same_rna=1, **shared) for fold in (0, 1)]
+    put(results / "split/leakage.parquet", "leakage", rows)
+    noise = {"label_error_sd_kcal_mol": 0.654, "ceiling_pcc": 0.912, "n_complexes": 11}
+    row = fill("label_noise", source="every source", other_source="every source", copies_left_out=True, **noise)
+    put(results / "pra310/calibrate/label_noise.parquet", "label_noise", [row])
+    out = release_of(folder, folder / "release")
+    card = (out / "DATA_CARD.md").read_text()
+    assert "| protein70 | 10 | 8 | 6 | 4 | 2 | 0 |" in card
+    assert "| every source | every source | yes | 11 | 0.65 | 0.91 |" in card
+    assert len(read_table(out / "tables/leakage.parquet", "leakage")) == 2
