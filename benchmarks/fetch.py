@@ -146,7 +146,10 @@ def copra_job(ids: list[str], address: str, folder: Path, parallel: int) -> dict
 
 
 def run(command: list[str]) -> float:
-    """Run a program; returns seconds. Its failure ends the benchmark. curl shows its progress even when it is told to be silent."""
+    """Run a program and return seconds; its failure ends the benchmark.
+
+    What it says is thrown away: curl shows its progress even when it is told to be silent.
+    """
     started = time.perf_counter()
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     return time.perf_counter() - started
@@ -239,9 +242,8 @@ def main() -> None:
     ]  # fmt: skip
     print(markdown(["", "s", "MB/s", "processor s", "copra's speed relative to it"], rows))
     print(f"\nAll files already here: {again['job_s']:.1f} s.")
-    print(
-        f"Peak memory of copra: {few['peak_bytes'] / MIB:.0f} MiB at {FEW_ENTRIES} files, {many['peak_bytes'] / MIB:.0f} MiB at {len(ids)}."
-    )
+    peaks = [f"{job['peak_bytes'] / MIB:.0f} MiB" for job in (few, many)]
+    print(f"Peak memory of copra: {peaks[0]} at {FEW_ENTRIES} files, {peaks[1]} at {len(ids)}.")
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from copra.evaluate.html import render
 from copra.evaluate.losses import losses
 from copra.evaluate.scores import METRICS
 from copra.evaluate.tables import format_value, weights_notice
+from copra.evaluate.trust import noise_ceiling_pcc, trust
 from copra.files import replacing, sha256_of_file
 from copra.provenance.results import Run, load_run, table_files
 
@@ -35,7 +36,8 @@ def report(results: Path, *, config: Path, out: Path) -> None:
     shown = metrics[metrics["experiment"].isin(run.config.evaluate.table1)]
     values = _headline(run, records, shown) | _sources(run) | _record_summary(records) | _audit(findings)
     page = render(
-        TEMPLATE, **values, **losses(run), **_provenance(run), results=_results(shown, run.config.evaluate.table1),
+        TEMPLATE, **values, **losses(run), **trust(run), **_provenance(run),
+        results=_results(shown, run.config.evaluate.table1),
         funnels=_funnels(run.table("funnel")), reasons=_reasons(run), figures=_figures(run, records, metrics),
     )  # fmt: skip
     with replacing(out) as temporary:
@@ -183,7 +185,7 @@ def _figures(run: Run, records: pd.DataFrame, metrics: pd.DataFrame) -> dict[str
     pictures = dict.fromkeys(("forest", "scatter", "labels", "folds", "interfaces"), "")
     said = run.table("predictions") if table_files(run.results, "predictions") else pd.DataFrame()
     if len(metrics):
-        ceiling = settings.noise_ceiling_pcc
+        ceiling = noise_ceiling_pcc(run)
         pictures["forest"] = figures.forest_plot(metrics, settings.table1, settings.confidence, ceiling)
     if len(said):
         pictures["scatter"] = figures.scatter(said, metrics, settings.table1)

@@ -39,7 +39,7 @@ LOCATIONS: dict[str, tuple[str, ...]] = {
     "label_noise": ("pra310/calibrate/label_noise.parquet",),
     "predictions": ("train/*/seed_*/fold_*/predictions.parquet",),
     "metrics": ("evaluate/metrics.parquet",),
-    "findings": ("audit/findings.parquet", "audit/predictions.parquet"),
+    "findings": ("audit/findings.parquet", "audit/prediction_findings.parquet"),
 }
 
 

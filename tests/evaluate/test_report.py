@@ -15,6 +15,7 @@ import pytest
 
 from copra.evaluate import figures, metrics
 from copra.evaluate.report import report
+from copra.evaluate.trust import noise_ceiling_pcc
 from copra.provenance.audit import audit, audit_predictions
 from copra.provenance.results import load_run
 from copra.tables import empty_table, read_table, write_table
@@ -28,7 +29,7 @@ def finish(folder: Path) -> Path:
         run.files("predictions"), records=run.files("records")[0], folds=run.files("folds")[0],
         settings=run.config.evaluate, out=results / "evaluate/metrics.parquet",
     )  # fmt: skip
-    for name, check in (("findings", audit), ("predictions", audit_predictions)):
+    for name, check in (("findings", audit), ("prediction_findings", audit_predictions)):
         findings = results / f"audit/{name}.parquet"
         check(results, config=results / "run.json", findings=findings, page=folder / "audit.html")
     report(results, config=results / "run.json", out=folder / "report.html")
@@ -111,7 +112,7 @@ def test_missing_files_quarantined_and_replaced_entries_are_listed(
     assert "1 file could not be had" in told
     assert "source prdbv3 no mirror answered" in told
     assert "1 of the files that were had could not be used" in told
-    assert "9bad unreadable <script>x</script>" in told
+    assert "9bad not_a_coordinate_file <script>x</script>" in told
     sample.write_results(tmp_path)
     results = tmp_path / "results"
     lost = [f"8{i:03d}" for i in range(60)]
@@ -176,7 +177,8 @@ def test_a_run_with_tables_without_rows_has_a_report(sample: ModuleType, tmp_pat
     sample.write_results(tmp_path)
     page = finish(tmp_path)
     for path in (tmp_path / "results").rglob("*.parquet"):
-        write_table(empty_table(path.stem), path, path.stem)
+        name = path.stem.removeprefix("prediction_")
+        write_table(empty_table(name), path, name)
     results = tmp_path / "results"
     report(results, config=results / "run.json", out=page)
     assert "There are no records." in page.read_text()
@@ -190,3 +192,25 @@ def test_pictures_bear_odd_names_and_single_values(sample: ModuleType, tmp_path:
     assert figures.fold_balance(folds, records).startswith("data:image/svg")
     assert figures.interface_sizes([3]).startswith("data:image/svg")
     assert figures.forest_plot(empty_table("metrics"), ["a"], 0.95, 0.9).startswith("data:image/svg")
+
+
+def test_noise_and_leakage_stand_on_the_page(sample: ModuleType, tmp_path: Path) -> None:
+    sample.write_results(tmp_path)
+    results = tmp_path / "results"
+    run = json.loads((results / "run.json").read_text())
+    run["config"]["evaluate"]["noise_ceiling_pcc"] = None
+    (results / "run.json").write_text(json.dumps(run))
+    noise = {
+        "source": "every source", "other_source": "every source", "copies_left_out": False, "n_complexes": 12,
+        "mean_difference_kcal_mol": 0.1, "sd_difference_kcal_mol": 1.0, "label_error_sd_kcal_mol": 0.71,
+        "label_sd_kcal_mol": 2.0, "ceiling_pcc": 0.83,
+    }  # fmt: skip
+    sample.put(results / "pra310/calibrate/label_noise.parquet", "label_noise", [noise])
+    shared = {"protein_identity_max": 0.66, "n_test": 10, "n_test_protein_70": 0, "n_pri30k_same_entry": 7}
+    rows = [sample.fill("leakage", family="protein70", fold=fold, **shared) for fold in range(2)]
+    sample.put(results / "split/leakage.parquet", "leakage", rows)
+    text = re.sub(r"<[^>]+>", " ", finish(tmp_path).read_text())
+    words = " ".join(text.split())
+    assert "every source 12 0.10 1.00 0.71 0.83" in words
+    assert "protein70 (trained on) 20 66% none 0 0 14" in words
+    assert noise_ceiling_pcc(load_run(results, results / "run.json")) == 0.83

@@ -39,7 +39,7 @@ def run_audit(folder: Path) -> tuple[int, pd.DataFrame]:
     """Both audits of a run: the higher code and all findings."""
     results = folder / "results"
     codes, tables = [], []
-    for name, page, check in (("findings", "audit", audit), ("predictions", "predictions", audit_predictions)):
+    for name, page, check in (("findings", "audit", audit), ("prediction_findings", "predictions", audit_predictions)):
         findings = results / f"audit/{name}.parquet"
         page_path = results / f"audit/{page}.html"
         codes.append(check(results, config=results / "run.json", findings=findings, page=page_path))

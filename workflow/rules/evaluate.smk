@@ -42,7 +42,7 @@ rule report:
     input:
         table="<results>/table1/table1.tsv",
         audit="<results>/audit/findings.parquet",
-        predictions="<results>/audit/predictions.parquet",
+        predictions="<results>/audit/prediction_findings.parquet",
         config="<results>/run.json",
     output:
         "<results>/report/report.html",

@@ -43,7 +43,7 @@ rule audit_predictions:
         metrics="<results>/evaluate/metrics.parquet",
         config="<results>/run.json",
     output:
-        findings="<results>/audit/predictions.parquet",
+        findings="<results>/audit/prediction_findings.parquet",
         page="<results>/audit/predictions.html",
     log:
         "<results>/logs/audit_predictions.log",
