@@ -86,6 +86,7 @@ def test_a_file_that_changed_on_the_way_is_not_patched_together(archive: Archive
     url = archive.put("/a", BODY, "cut")
     archive.files = Changing()
     assert bring(tmp_path, [url])[0] == BODY.upper()
+    assert len(archive.hits) == 2, "the server saw by the validator that the whole file is needed"
 
 
 def test_an_answer_for_another_range_is_refused(archive: Archive, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from copra.linkage import connected_groups
 from copra.tables import read_table
 
 PROTEIN, DNA = "protein", "dna"
@@ -48,26 +49,6 @@ class Entry:
     def sequences_of(self, names: Iterable[str]) -> Counter[str]:
         """How often each sequence (by its sha256) stands in these chains."""
         return Counter(self.chains[name].sequence_sha256 for name in names)
-
-
-def connected_groups(edges: Iterable[tuple[str, str]]) -> list[set[str]]:
-    """The connected components of an undirected graph, in the order of their first edge."""
-    root: dict[str, str] = {}
-
-    def find(node: str) -> str:
-        while root[node] != node:
-            root[node] = root[root[node]]
-            node = root[node]
-        return node
-
-    for first, second in edges:
-        root.setdefault(first, first)
-        root.setdefault(second, second)
-        root[find(second)] = find(first)
-    groups: dict[str, set[str]] = {}
-    for node in root:
-        groups.setdefault(find(node), set()).add(node)
-    return list(groups.values())
 
 
 def entry_status(entries: pd.DataFrame) -> dict[str, str]:

@@ -16,7 +16,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from copra.decisions import Book
-from copra.pra310.archive import PROTEIN, Entry, connected_groups
+from copra.linkage import connected_groups
+from copra.pra310.archive import PROTEIN, Entry
 from copra.pra310.naming import Complex, Names, note_once
 from copra.tables import RNA_CHAIN_TYPES
 

@@ -12,7 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from copra.decisions import Book
-from copra.pra310.archive import DNA, PROTEIN, Entry, connected_groups
+from copra.linkage import connected_groups
+from copra.pra310.archive import DNA, PROTEIN, Entry
 from copra.tables import RNA_CHAIN_TYPES
 
 Names = tuple[str, ...]

@@ -7,7 +7,6 @@ are joined by single linkage.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
 from pathlib import Path
 
 import pandas as pd
@@ -15,6 +14,7 @@ import pandas as pd
 from copra.config_split import ByIdentity
 from copra.errors import InputError
 from copra.files import sha256_of_text
+from copra.linkage import single_linkage
 from copra.split.cd_hit import cluster_sequences
 from copra.tables import read_table, write_table
 
@@ -128,19 +128,3 @@ def link_records(clusters_of_record: dict[str, list[str]]) -> dict[str, str]:
         for group in clusters_of_record[record]
     ]
     return single_linkage(clusters_of_record, shared)
-
-
-def single_linkage(items: Iterable[str], links: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """Item -> the smallest item that it can reach over `links`."""
-    parent = {item: item for item in items}
-
-    def root(item: str) -> str:
-        while parent[item] != item:
-            parent[item] = parent[parent[item]]
-            item = parent[item]
-        return item
-
-    for a, b in links:
-        low, high = sorted((root(a), root(b)))
-        parent[high] = low  # the smaller stays the root, so the root is the name
-    return {item: root(item) for item in parent}

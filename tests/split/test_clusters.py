@@ -15,8 +15,9 @@ from copra.config_file import load_config
 from copra.config_split import ByIdentity
 from copra.errors import InputError
 from copra.files import sha256_of_text
+from copra.linkage import single_linkage
 from copra.split.align import align_sequences
-from copra.split.clusters import cluster_by_identity, cluster_proteins, link_records, single_linkage
+from copra.split.clusters import cluster_by_identity, cluster_proteins, link_records
 from copra.tables import read_table
 
 needs_cd_hit = pytest.mark.skipif(shutil.which("cd-hit") is None, reason="the program cd-hit is not installed")
