@@ -8,7 +8,7 @@ Roles of labelled complexes (see resources/demo/README.md):
     ic50, ki         pdbbind states only an IC50 or a Ki
     approximate      pdbbind states `Kd~`
     inconsistent     the dG column of prbabv2 belongs to a Kd 1000 times that of its text; pdbbind states the
-                     label: no label until someone corrects it
+                     label, and so the majority
     temperature      only prbabv2, measured at 310 K
     unstated         only prbabv2, temperature "unstated"
     prbabv2_only, pronab_only, pdbbind_only
@@ -37,7 +37,7 @@ ROLES = {
     "temperature": 2, "unstated": 2, "prbabv2_only": 3, "pronab_only": 3, "agree_prbabv2": 9, "agree_pronab": 12,
     "agree_all": 5,
 }  # fmt: skip
-WITHOUT_LABEL = ("unresolved", "censored", "inconsistent")
+WITHOUT_LABEL = ("unresolved", "censored")
 WARM_TEMPERATURE_K = 310.0
 CONFLICT_KCAL_MOL, UNRESOLVED_KCAL_MOL = 0.7, 1.7
 WRONG_UNIT_FACTOR = 1000.0  # between text and dG of the inconsistent row

@@ -17,8 +17,8 @@ import gemmi
 import numpy as np
 import numpy.typing as npt
 
-from copra.structure.distances import near_pairs
-from copra.structure.residues import PROTEIN, RNA, Structure
+from copra.structure.distances import AtomPairs, partner_pairs
+from copra.structure.residues import Structure
 
 TOLERANCE_ANGSTROM = 0.5
 MIN_CONTACTS_OF_BINDING_RESIDUE = 2
@@ -36,13 +36,20 @@ class Binding:
 NO_BINDING = Binding(0, 0)
 
 
-def chain_bindings(structure: Structure) -> dict[tuple[str, str], Binding]:
+def reach_angstrom(structure: Structure) -> float:
+    """How far apart two atoms of a structure can be and still be in contact."""
+    radius = RADII_ANGSTROM[structure.arrays["atom_element"]]
+    return float(2 * radius.max(initial=0) + TOLERANCE_ANGSTROM)
+
+
+def chain_bindings(structure: Structure, pairs: AtomPairs | None = None) -> dict[tuple[str, str], Binding]:
     """BioLiP's counts for each (protein chain, RNA chain) with at least one atom contact; hydrogens are not in it.
 
     Pairs further apart than the sum of the two largest radii + 0.5 angstrom (4.1 without selenium or halogens) have
-    no contact and are not in the answer.
+    no contact and are not in the answer. `pairs` are the structure's, up to `reach_angstrom` or further; they are
+    searched where they are not given.
     """
-    residue, rna_chain = _atom_contacts(structure)
+    residue, rna_chain = _atom_contacts(structure, pairs or partner_pairs(structure, reach_angstrom(structure)))
     n_chains = len(structure.chain_ids)
     site, n_contacts = np.unique(residue * n_chains + rna_chain, return_counts=True)
     protein_chain = structure.arrays["chain"].astype(np.int64)[site // n_chains]
@@ -56,17 +63,10 @@ def chain_bindings(structure: Structure) -> dict[tuple[str, str], Binding]:
     }
 
 
-def _atom_contacts(structure: Structure) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+def _atom_contacts(structure: Structure, pairs: AtomPairs) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """Protein residue [K] and RNA chain [K] of each atom contact."""
-    residue = np.repeat(np.arange(len(structure.atom_offsets) - 1), np.diff(structure.atom_offsets))
-    chain = structure.arrays["chain"].astype(np.int64)[residue]
-    protein, rna = (np.flatnonzero(structure.chain_is(molecule)[chain]) for molecule in (PROTEIN, RNA))
-    if not len(protein) or not len(rna):
-        return residue[:0], chain[:0]
-    xyz = structure.arrays["atom_xyz_angstrom"].astype(np.float64)
-    radius = RADII_ANGSTROM[structure.arrays["atom_element"]]
-    reach = radius[protein].max() + radius[rna].max() + TOLERANCE_ANGSTROM
-    i, j, distance = near_pairs(xyz[protein], xyz[rna], reach)
-    of_protein, of_rna = protein[i], rna[j]
-    touch = distance < radius[of_protein] + radius[of_rna] + TOLERANCE_ANGSTROM
-    return residue[of_protein[touch]], chain[of_rna[touch]]
+    element = structure.arrays["atom_element"]
+    radii = RADII_ANGSTROM[element[pairs.protein_atom]] + RADII_ANGSTROM[element[pairs.rna_atom]]
+    touch = pairs.distance_angstrom < radii + TOLERANCE_ANGSTROM
+    chain = structure.arrays["chain"].astype(np.int64)
+    return pairs.protein_residue[touch], chain[pairs.rna_residue[touch]]

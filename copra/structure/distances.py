@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.spatial import cKDTree
 
-from copra.structure.residues import Structure
+from copra.structure.residues import PROTEIN, RNA, Structure
 
 BLOCK_ATOMS = 512  # two blocks' distances are 2 MiB, which stay in the processor's cache
 
@@ -22,6 +22,17 @@ class ChainAtoms:
     atoms: npt.NDArray[np.int64]  # [a] their atoms
     residue: npt.NDArray[np.int64]  # [a] the residue of each atom
     xyz: npt.NDArray[np.float64]  # [a, 3] angstrom
+
+
+@dataclass(frozen=True)
+class AtomPairs:
+    """The K pairs of a heavy atom of protein and one of RNA up to a distance, unordered."""
+
+    protein_atom: npt.NDArray[np.int64]  # [K]
+    rna_atom: npt.NDArray[np.int64]  # [K]
+    protein_residue: npt.NDArray[np.int64]  # [K]
+    rna_residue: npt.NDArray[np.int64]  # [K]
+    distance_angstrom: npt.NDArray[np.float64]  # [K]
 
 
 def chain_atoms(structure: Structure, chains: Sequence[int] | npt.NDArray[np.int64]) -> ChainAtoms:
@@ -58,6 +69,13 @@ def near_pairs(
     trees = tree(first[left]), tree(second[right])
     pairs = trees[0].sparse_distance_matrix(trees[1], cutoff_angstrom, output_type="ndarray")
     return left[pairs["i"]], right[pairs["j"]], pairs["v"]
+
+
+def partner_pairs(structure: Structure, cutoff_angstrom: float) -> AtomPairs:
+    """The pairs of a protein atom and an RNA atom up to the cutoff, over all chains of a structure."""
+    protein, rna = (chain_atoms(structure, np.flatnonzero(structure.chain_is(m))) for m in (PROTEIN, RNA))
+    i, j, distance = near_pairs(protein.xyz, rna.xyz, cutoff_angstrom)
+    return AtomPairs(protein.atoms[i], rna.atoms[j], protein.residue[i], rna.residue[j], distance)
 
 
 def _near_box(

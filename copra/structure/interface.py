@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from copra.errors import InputError
 from copra.files import sha256_of_text
-from copra.structure.distances import chain_atoms, near_pairs, nearest_of_residues
+from copra.structure.distances import AtomPairs, chain_atoms, nearest_of_residues, partner_pairs
 from copra.structure.residues import PROTEIN, REPRESENTATIVE_SLOT, RNA, Structure
 
 # Arrays with one entry per interface node: name -> (type, shape after the first axis)
@@ -69,27 +69,32 @@ class ChainContact:
 
 
 def residue_contacts(
-    structure: Structure, cutoff_angstrom: float
+    structure: Structure, cutoff_angstrom: float, pairs: AtomPairs | None = None
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.float64]]:
-    """Protein residues [K], RNA residues [K] and their least heavy-atom distance [K], where it is below the cutoff."""
-    protein, rna = (chain_atoms(structure, np.flatnonzero(structure.chain_is(m))) for m in (PROTEIN, RNA))
-    first, second, distance = near_pairs(protein.xyz, rna.xyz, cutoff_angstrom)
-    below = distance < cutoff_angstrom
+    """Protein residues [K], RNA residues [K] and their least heavy-atom distance [K], where it is below the cutoff.
+
+    `pairs` are the structure's, up to the cutoff or further; they are searched where they are not given.
+    """
+    pairs = pairs or partner_pairs(structure, cutoff_angstrom)
+    below = pairs.distance_angstrom < cutoff_angstrom
+    distance = pairs.distance_angstrom[below]
     n_residues = len(structure.arrays["chain"])
-    key = protein.residue[first[below]] * n_residues + rna.residue[second[below]]
+    key = pairs.protein_residue[below] * n_residues + pairs.rna_residue[below]
     order = np.argsort(key)
     starts = np.flatnonzero(np.diff(key[order], prepend=-1))
     found = key[order][starts]
-    least = np.minimum.reduceat(distance[below][order], starts) if len(starts) else np.zeros(0)
+    least = np.minimum.reduceat(distance[order], starts) if len(starts) else np.zeros(0)
     return found // n_residues, found % n_residues, least
 
 
-def chain_contacts(structure: Structure, cutoff_angstrom: float) -> list[ChainContact]:
-    """The touching chain pairs of a structure, in the order of its chains.
+def chain_contacts(
+    structure: Structure, cutoff_angstrom: float, pairs: AtomPairs | None = None
+) -> list[ChainContact]:
+    """The touching chain pairs of a structure, in the order of its chains; `pairs` as in `residue_contacts`.
 
     A hybrid chain holds at least one ribonucleotide and counts as RNA.
     """
-    protein, rna, distance = residue_contacts(structure, cutoff_angstrom)
+    protein, rna, distance = residue_contacts(structure, cutoff_angstrom, pairs)
     chain = structure.arrays["chain"].astype(np.int64)
     key = chain[protein] * len(structure.chain_ids) + chain[rna]
     contacts = []

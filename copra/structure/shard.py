@@ -11,7 +11,8 @@ import pandas as pd
 
 from copra.files import sha256_of_text
 from copra.progress import progress
-from copra.structure.biolip_contacts import NO_BINDING, chain_bindings
+from copra.structure.biolip_contacts import NO_BINDING, chain_bindings, reach_angstrom
+from copra.structure.distances import partner_pairs
 from copra.structure.interface import chain_contacts, cut_interface
 from copra.structure.quarantine import Unreadable
 from copra.structure.reader import read_structure
@@ -122,14 +123,16 @@ def _chain_row(structure: Structure, index: int) -> dict[str, Any]:
 
 
 def _contact_rows(structure: Structure, cutoff_angstrom: float) -> list[dict[str, Any]]:
-    bindings = chain_bindings(structure)
+    # one search serves both rules
+    pairs = partner_pairs(structure, max(cutoff_angstrom, reach_angstrom(structure)))
+    bindings = chain_bindings(structure, pairs)
     return [
         {
             "pdb_id": structure.pdb_id,
             **vars(contact),
             **vars(bindings.get((contact.protein_chain, contact.rna_chain), NO_BINDING)),
         }
-        for contact in chain_contacts(structure, cutoff_angstrom)
+        for contact in chain_contacts(structure, cutoff_angstrom, pairs)
     ]
 
 

@@ -16,16 +16,16 @@ from copra.structure.interface import find_chains
 from copra.structure.residues import PROTEIN, RNA, Structure
 
 PROBE_RADIUS_ANGSTROM = 1.4
-SPHERE_POINTS = 200
-BLOCK_PAIRS = 2**14  # pairs of atoms whose points are looked at together: 16 MB
+SPHERE_POINTS = 256  # a multiple of 64: the points of an atom are the bits of whole numbers
+BLOCK_PAIRS = 2**11  # pairs of atoms whose points are looked at together: 2 MiB, which stay in the cache
 
 
 def sphere_points(n_points: int) -> npt.NDArray[np.float32]:
-    """Unit vectors [n_points, 3] spread evenly over the sphere: a golden spiral."""
+    """Unit vectors [3, n_points] spread evenly over the sphere: a golden spiral."""
     height = 1 - (2 * np.arange(n_points) + 1) / n_points
     angle = np.pi * (3 - np.sqrt(5)) * np.arange(n_points)
     radius = np.sqrt(1 - height**2)
-    return np.stack([radius * np.cos(angle), radius * np.sin(angle), height], axis=1).astype(np.float32)
+    return np.stack([radius * np.cos(angle), radius * np.sin(angle), height]).astype(np.float32)
 
 
 def buried_area_angstrom2(
@@ -42,9 +42,9 @@ def buried_area_angstrom2(
         RADII_ANGSTROM[structure.arrays["atom_element"][side.atoms]] + PROBE_RADIUS_ANGSTROM for side in (protein, rna)
     ]
     points = sphere_points(SPHERE_POINTS)
-    first, second = _touching(protein.xyz, rna.xyz, *reach)
-    lost = _lost_points(protein, reach[0], first, rna, reach[1], second, points)
-    lost += _lost_points(rna, reach[1], second, protein, reach[0], first, points)
+    first, second, distance = _touching(protein.xyz, rna.xyz, *reach)
+    lost = _lost_points(protein, reach[0], first, rna, reach[1], second, distance, points)
+    lost += _lost_points(rna, reach[1], second, protein, reach[0], first, distance, points)
     return float(lost)
 
 
@@ -53,11 +53,11 @@ def _touching(
     other_xyz: npt.NDArray[np.float64],
     reach: npt.NDArray[np.float64],
     other_reach: npt.NDArray[np.float64],
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """The pairs [K] of atoms whose spheres overlap."""
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.float64]]:
+    """The pairs [K] of atoms whose spheres overlap, and their distances [K]."""
     first, second, distance = near_pairs(xyz, other_xyz, float(reach.max() + other_reach.max()))
     overlap = distance < reach[first] + other_reach[second]
-    return first[overlap], second[overlap]
+    return first[overlap], second[overlap], distance[overlap]
 
 
 def _lost_points(
@@ -67,48 +67,52 @@ def _lost_points(
     partner: ChainAtoms,
     partner_reach: npt.NDArray[np.float64],
     partner_atoms: npt.NDArray[np.int64],
+    distance: npt.NDArray[np.float64],
     points: npt.NDArray[np.float32],
 ) -> float:
     """Area in angstrom^2 of `side` that is accessible without the partner and is not with it.
 
-    `atoms` and `partner_atoms` [K] are the overlapping pairs between the two.
+    `atoms`, `partner_atoms` and `distance` [K] are the overlapping pairs between the two. A point that lies in spheres
+    of both sides is in two spheres that overlap: no other atoms of `side` than those of the pairs can cover it before.
     """
-    candidates = np.unique(atoms)
-    place = np.searchsorted(candidates, atoms)
-    inside = _inside(side.xyz[candidates], reach[candidates], place, partner.xyz, partner_reach, partner_atoms, points)
-    hit = np.flatnonzero(inside.any(axis=1))
-    candidates, inside = candidates[hit], inside[hit]
-    if not len(candidates):
+    is_near = np.zeros(len(reach), dtype=bool)
+    is_near[atoms] = True
+    place = (np.cumsum(is_near) - 1)[atoms]
+    vector = side.xyz[atoms] - partner.xyz[partner_atoms]
+    xyz, reach = side.xyz[is_near], reach[is_near]
+    lost = _inside(vector, distance, place, reach, partner_reach[partner_atoms], points)
+    hit = np.flatnonzero(lost.any(axis=0))
+    if not len(hit):
         return 0.0
-    own, neighbour = _touching(side.xyz[candidates], side.xyz, reach[candidates], reach)
-    other = candidates[own] != neighbour
-    own, neighbour = own[other], neighbour[other]
-    covered = _inside(side.xyz[candidates], reach[candidates], own, side.xyz, reach, neighbour, points)
-    area = 4 * np.pi * reach[candidates] ** 2 / len(points)
-    return float(np.sum(area * np.count_nonzero(inside & ~covered, axis=1)))
+    own, neighbour, distance = _touching(xyz[hit], xyz, reach[hit], reach)
+    own = hit[own]
+    other = own != neighbour
+    own, neighbour, distance = own[other], neighbour[other], distance[other]
+    lost &= ~_inside(xyz[own] - xyz[neighbour], distance, own, reach, reach[neighbour], points)
+    n_lost = np.bitwise_count(lost).sum(axis=0)
+    return float(np.sum(4 * np.pi * reach**2 * n_lost) / points.shape[1])
 
 
 def _inside(
-    xyz: npt.NDArray[np.float64],
-    reach: npt.NDArray[np.float64],
+    vector: npt.NDArray[np.float64],
+    distance: npt.NDArray[np.float64],
     atom: npt.NDArray[np.int64],
-    other_xyz: npt.NDArray[np.float64],
+    reach: npt.NDArray[np.float64],
     other_reach: npt.NDArray[np.float64],
-    other: npt.NDArray[np.int64],
     points: npt.NDArray[np.float32],
-) -> npt.NDArray[np.bool_]:
-    """Which points of the atoms [atoms, points] lie inside a sphere of another one; `atom`, `other` [K] are the pairs.
+) -> npt.NDArray[np.uint64]:
+    """Which points of the atoms lie inside a sphere of another one, a bit each [points / 64, atoms].
 
-    The point r u of the atom at the distance vector d from the other one is inside when |r u + d|^2 < r'^2.
+    Pair k [K] is `atom[k]` at the distance vector d = `vector[k]` from an atom of the radius r' = `other_reach[k]`;
+    `reach` [atoms] are the radii r. The point r u is inside when |r u + d|^2 < r'^2.
     """
-    order = np.argsort(atom, kind="stable")
-    atom, other = atom[order], other[order]
-    inside = np.zeros((len(xyz), len(points)), dtype=bool)
+    limit = (other_reach**2 - reach[atom] ** 2 - distance**2) / (2 * reach[atom])
+    order = np.argsort(atom)  # of the pairs of one atom any order will do
+    atom, towards, limit = atom[order], vector[order].astype(np.float32), limit[order, None].astype(np.float32)
+    inside = np.zeros((points.shape[1] // 64, len(reach)), dtype=np.uint64)
     for start in range(0, len(atom), BLOCK_PAIRS):
-        a, b = atom[start : start + BLOCK_PAIRS], other[start : start + BLOCK_PAIRS]
-        vector = xyz[a] - other_xyz[b]
-        limit = (other_reach[b] ** 2 - reach[a] ** 2 - np.sum(vector**2, axis=1)) / (2 * reach[a])
-        is_inside = vector.astype(np.float32) @ points.T < limit.astype(np.float32)[:, None]
-        first = np.flatnonzero(np.diff(a, prepend=-1))
-        inside[a[first]] |= np.logical_or.reduceat(is_inside, first, axis=0)
+        block = slice(start, start + BLOCK_PAIRS)
+        bits = np.packbits(towards[block] @ points < limit[block]).view(np.uint64).reshape(-1, len(inside))
+        first = np.flatnonzero(np.diff(atom[block], prepend=-1))
+        inside[:, atom[block][first]] |= np.bitwise_or.reduceat(np.ascontiguousarray(bits.T), first, axis=1)
     return inside
