@@ -87,9 +87,7 @@ def residue_contacts(
     return found // n_residues, found % n_residues, least
 
 
-def chain_contacts(
-    structure: Structure, cutoff_angstrom: float, pairs: AtomPairs | None = None
-) -> list[ChainContact]:
+def chain_contacts(structure: Structure, cutoff_angstrom: float, pairs: AtomPairs | None = None) -> list[ChainContact]:
     """The touching chain pairs of a structure, in the order of its chains; `pairs` as in `residue_contacts`.
 
     A hybrid chain holds at least one ribonucleotide and counts as RNA.
