@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+import threading
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple, TypeVar
@@ -15,7 +16,7 @@ from copra.errors import InputError
 from copra.files import replacing, sha256_of_file
 from copra.partial import Partial
 from copra.progress import FileMeter
-from copra.receipts import Receipt, read_receipt, receipt_path, write_receipt
+from copra.receipts import Receipt, read_receipt, receipt_path
 from copra.whole import CoordinateCheck, WrongBytes, check_coordinates
 
 log = logging.getLogger(__name__)
@@ -83,28 +84,46 @@ def fetch_structures(
 def _bring_all(pdb_ids: list[str], fetch: Callable[[str], Fetched], threads: int) -> list[Fetched]:
     """One row per entry, in the order of `pdb_ids`; tells how far it is, and one line at the end."""
     meter = FileMeter("structures", len(pdb_ids))
-    rows, fresh = [], 0
-    for row in in_parallel(fetch, pdb_ids, threads):
+    rows: list[Fetched] = []
+
+    def take(row: Fetched) -> None:
         meter.add(row.bytes if row.fresh else 0)
-        fresh += row.fresh
         rows.append(row)
+
+    in_parallel(fetch, pdb_ids, threads, take)
+    fresh = sum(row.fresh for row in rows)
     absent = sum(row.status == "missing" for row in rows)
     here = len(rows) - fresh - absent
     log.info("structures: %d fetched, %d already here, %d missing; %s", fresh, here, absent, meter.close())
     return sorted(rows)
 
 
-def in_parallel(work: Callable[[Item], Result], items: Iterable[Item], threads: int) -> Iterator[Result]:
-    """The results of `work`, as they come, from so many threads. Few items wait at a time: memory stays flat."""
-    waiting = iter(items)
+def in_parallel(
+    work: Callable[[Item], Result], items: Iterable[Item], threads: int, take: Callable[[Result], None]
+) -> None:
+    """Do `work` on the items in so many threads; `take` gets the results as they come, one at a time.
+
+    The threads take their items themselves: handing each over costs as much as fetching a small file. The first
+    error, or Ctrl-C, lets them finish the items they have, and is raised.
+    """
+    waiting, lock, stop = iter(items), threading.Lock(), threading.Event()
+
+    def worker() -> None:
+        while not stop.is_set():
+            with lock:
+                item = list(islice(waiting, 1))
+            if not item:
+                return
+            result = work(item[0])
+            with lock:
+                take(result)
+
     with ThreadPoolExecutor(threads) as pool:
-        # twice as many as there are threads, so that none waits for this one
-        running = {pool.submit(work, item) for item in islice(waiting, 2 * threads)}
-        while running:
-            done, running = wait(running, return_when=FIRST_COMPLETED)
-            running |= {pool.submit(work, item) for item in islice(waiting, len(done))}
-            for future in done:
-                yield future.result()
+        try:
+            for future in as_completed([pool.submit(worker) for _ in range(threads)]):
+                future.result()
+        finally:
+            stop.set()
 
 
 class _Archive:
@@ -149,13 +168,14 @@ class _Archive:
         """Bring one file and write its receipt; raises NotBrought.
 
         The receipt is there before the file: a run that is killed between the two fetches the file again. Neither is
-        flushed to disk, for `_whole` compares each file with its receipt before it is used.
+        flushed to disk, and the receipt is written in one go, for `_whole` compares each file with its receipt before
+        it is used.
         """
         with replacing(path, durable=False) as temporary:
             with Partial(temporary, check=lambda: CoordinateCheck(zipped=path.name.endswith(".gz"))) as partial:
                 brought = self._downloader.bring(address, partial)
             receipt = Receipt(pdb_id, "", address, brought.sha256, brought.n_bytes, "fetched", "")
-            write_receipt(receipt, receipt_path(path), durable=False)
+            receipt_path(path).write_bytes(receipt.as_json().encode())
         return receipt
 
 

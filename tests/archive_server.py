@@ -63,6 +63,7 @@ class Archive:
 
 class Answers(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
     archive: Archive
 
     def log_message(self, *_: object) -> None:

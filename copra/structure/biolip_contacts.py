@@ -53,13 +53,15 @@ def chain_bindings(structure: Structure, pairs: AtomPairs | None = None) -> dict
     n_chains = len(structure.chain_ids)
     site, n_contacts = np.unique(residue * n_chains + rna_chain, return_counts=True)
     protein_chain = structure.arrays["chain"].astype(np.int64)[site // n_chains]
-    pairs, pair_of_site = np.unique(protein_chain * n_chains + site % n_chains, return_inverse=True)
-    atoms = np.bincount(pair_of_site, n_contacts, len(pairs)).astype(np.int64)
-    residues = np.bincount(pair_of_site, n_contacts >= MIN_CONTACTS_OF_BINDING_RESIDUE, len(pairs)).astype(np.int64)
+    chain_pairs, pair_of_site = np.unique(protein_chain * n_chains + site % n_chains, return_inverse=True)
+    is_binding = n_contacts >= MIN_CONTACTS_OF_BINDING_RESIDUE
+    atoms, residues = (
+        np.bincount(pair_of_site, counts, len(chain_pairs)).astype(np.int64) for counts in (n_contacts, is_binding)
+    )
     names = structure.chain_ids
     return {
         (names[pair // n_chains], names[pair % n_chains]): Binding(int(n_atoms), int(n_residues))
-        for pair, n_atoms, n_residues in zip(pairs, atoms, residues, strict=True)
+        for pair, n_atoms, n_residues in zip(chain_pairs, atoms, residues, strict=True)
     }
 
 

@@ -11,7 +11,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from copra.structure.biolip_contacts import RADII_ANGSTROM, Binding, chain_bindings
+from copra.structure.biolip_contacts import RADII_ANGSTROM, Binding, chain_bindings, reach_angstrom
+from copra.structure.distances import partner_pairs
+from copra.structure.interface import chain_contacts
 from copra.structure.reader import read_structure
 from copra.structure.residues import Structure
 
@@ -96,3 +98,13 @@ def test_it_costs_milliseconds(real: Reader) -> None:
     for _ in range(5):
         chain_bindings(structure)
     assert (time.perf_counter() - started) / 5 < 0.1  # 5 ms on an idle core
+
+
+@pytest.mark.parametrize("pdb_id", ["1ec6", "4u8t"])
+def test_pairs_that_were_searched_further_out_give_the_same(pdb_id: str, real: Callable[[str], Structure]) -> None:
+    """One search serves the contacts and BioLiP's rule."""
+    structure = real(pdb_id)
+    pairs = partner_pairs(structure, 8.0)
+    assert pairs.distance_angstrom.max() > max(5.0, reach_angstrom(structure))
+    assert chain_bindings(structure, pairs) == chain_bindings(structure)
+    assert chain_contacts(structure, 5.0, pairs) == chain_contacts(structure, 5.0)

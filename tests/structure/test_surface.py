@@ -16,6 +16,7 @@ from Bio.PDB.SASA import ATOMIC_RADII, ShrakeRupley
 from scipy.spatial.transform import Rotation
 
 from copra.errors import InputError
+from copra.structure import surface
 from copra.structure.biolip_contacts import RADII_ANGSTROM
 from copra.structure.residues import Structure
 from copra.structure.surface import PROBE_RADIUS_ANGSTROM, SPHERE_POINTS, buried_area_angstrom2
@@ -54,6 +55,15 @@ def test_buried_area_equals_biopython(pdb_id: str, protein: list[str], rna: list
     found = buried_area_angstrom2(structure, "x", protein, rna)
     assert found > 500
     assert found == pytest.approx(expected, rel=0.01)
+
+
+@pytest.mark.parametrize(("pdb_id", "protein", "rna"), [("1ec6", ["A"], ["D"]), ("1qtq", ["A"], ["B"])])
+def test_more_points_give_nearly_the_same(
+    pdb_id: str, protein: list[str], rna: list[str], real: Reader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = buried_area_angstrom2(real(pdb_id), "x", protein, rna)
+    monkeypatch.setattr(surface, "SPHERE_POINTS", 960)
+    assert found == pytest.approx(buried_area_angstrom2(real(pdb_id), "x", protein, rna), rel=0.016)
 
 
 def test_buried_area_does_not_depend_on_the_frame(real: Reader, rng: np.random.Generator) -> None:
