@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from copra.fetch_structures import fetch_structures
+from copra.fetch.structures import fetch_structures
 from copra.tables import TABLES, write_table
 
 SHARDS = 64

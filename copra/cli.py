@@ -23,9 +23,9 @@ from copra.errors import CopraError
 
 STAGES: dict[str, dict[str, tuple[str, str]]] = {
     "sources": {
-        "sources": ("copra.source_list", "list every source, where it is had and whether it is here"),
-        "fetch-source": ("copra.fetch", "bring one file of a source, verified"),
-        "fetch-structures": ("copra.fetch_structures", "bring the coordinate files of all wanted entries"),
+        "sources": ("copra.fetch.source_list", "list every source, where it is had and whether it is here"),
+        "fetch-source": ("copra.fetch.source", "bring one file of a source, verified"),
+        "fetch-structures": ("copra.fetch.structures", "bring the coordinate files of all wanted entries"),
     },
     "parse": {
         "list-entries": ("copra.parse.entries", "read the list of wanted PDB entries and deal them into shards"),

@@ -9,12 +9,12 @@ from pathlib import Path
 import pandas as pd
 
 from copra.errors import InputError
+from copra.fetch.sources import resolve_source
 from copra.files import sha256_of_file
 from copra.parse.affinity import parse_affinity
 from copra.pra310.curation import candidate_of, is_in_force, load_corrections, load_literature
 from copra.provenance.findings import Finding, judged
 from copra.provenance.results import Run, some
-from copra.sources import resolve_source
 from copra.tables import read_table
 
 

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from copra.errors import InputError
+from copra.fetch.sources import read_sources, resolve_source
 from copra.files import replacing
 from copra.provenance.results import Run
-from copra.sources import read_sources, resolve_source
 
 STRUCTURES = "pdb_structures"  # not in the configuration's list of sources: its urls are fetch.structure_urls
 

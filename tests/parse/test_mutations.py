@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from copra.errors import InputError
+from copra.fetch.sources import read_sources
 from copra.parse.mutation_text import read_mutations
 from copra.parse.reasons import NotUnderstood
-from copra.sources import read_sources
 
 Transcribe = Callable[..., tuple[pd.DataFrame, pd.DataFrame]]
 DDG = "ddg_mut_minus_wt_kcal_mol"

@@ -12,7 +12,7 @@ from copra.config_file import parse_config
 from copra.errors import CopraError
 from copra.provenance.fingerprint import fingerprint
 from copra.provenance.plan import announce_gpu_jobs
-from copra.sources import missing_by_hand, resolve_source
+from copra.fetch.sources import missing_by_hand, resolve_source
 from snakemake.exceptions import WorkflowError
 
 try:

@@ -11,13 +11,13 @@ from itertools import islice
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
-from copra.download import Downloader, NotBrought
 from copra.errors import InputError
+from copra.fetch.download import Downloader, NotBrought
+from copra.fetch.partial import Partial
+from copra.fetch.receipts import Receipt, read_receipt, receipt_path, write_receipt
+from copra.fetch.whole import CoordinateCheck, WrongBytes, check_coordinates
 from copra.files import replacing, sha256_of_file
-from copra.partial import Partial
 from copra.progress import FileMeter
-from copra.receipts import Receipt, read_receipt, receipt_path
-from copra.whole import CoordinateCheck, WrongBytes, check_coordinates
 
 log = logging.getLogger(__name__)
 
@@ -168,14 +168,13 @@ class _Archive:
         """Bring one file and write its receipt; raises NotBrought.
 
         The receipt is there before the file: a run that is killed between the two fetches the file again. Neither is
-        flushed to disk, and the receipt is written in one go, for `_whole` compares each file with its receipt before
-        it is used.
+        flushed to disk, for `_whole` compares each file with its receipt before it is used.
         """
         with replacing(path, durable=False) as temporary:
             with Partial(temporary, check=lambda: CoordinateCheck(zipped=path.name.endswith(".gz"))) as partial:
                 brought = self._downloader.bring(address, partial)
             receipt = Receipt(pdb_id, "", address, brought.sha256, brought.n_bytes, "fetched", "")
-            receipt_path(path).write_bytes(receipt.as_json().encode())
+            write_receipt(receipt, receipt_path(path), durable=False)
         return receipt
 
 

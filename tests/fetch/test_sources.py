@@ -14,9 +14,9 @@ import yaml
 from copra.config import Config
 from copra.config_file import parse_config
 from copra.errors import ConfigError, InputError
-from copra.receipts import Receipt, receipt_path, write_receipt
-from copra.source_list import sources
-from copra.sources import COLUMNS, check_shape, missing_by_hand, read_sources, resolve_source
+from copra.fetch.receipts import Receipt, receipt_path, write_receipt
+from copra.fetch.source_list import sources
+from copra.fetch.sources import COLUMNS, check_shape, missing_by_hand, read_sources, resolve_source
 from copra.tables import write_table
 
 

@@ -10,14 +10,14 @@ from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
-from copra.download import Brought, Downloader, NotBrought, file_of_url, is_file_url
 from copra.errors import InputError
+from copra.fetch.download import Brought, Downloader, NotBrought, file_of_url, is_file_url
+from copra.fetch.partial import Partial
+from copra.fetch.receipts import Receipt, read_receipt, write_receipt
+from copra.fetch.sources import check_shape, how_to_get, read_sources
+from copra.fetch.whole import WrongBytes
 from copra.files import replacing, sha256_of_file
-from copra.partial import Partial
 from copra.progress import ByteMeter
-from copra.receipts import Receipt, read_receipt, write_receipt
-from copra.sources import check_shape, how_to_get, read_sources
-from copra.whole import WrongBytes
 
 log = logging.getLogger(__name__)
 
@@ -168,7 +168,7 @@ def _not_had(source: str, urls: list[str], failures: list[str]) -> str:
     lines = [f"source '{source}' cannot be had; tried:", *(f"  {failure}" for failure in failures)]
     if not urls:
         lines = [f"source '{source}' cannot be had: no url is given"]
-    path = CURATED if CURATED.is_file() else Path(__file__).resolve().parent.parent / CURATED
+    path = CURATED if CURATED.is_file() else Path(__file__).resolve().parents[2] / CURATED
     row = read_sources(path).get(source) if path.is_file() else None
     places = [str(file_of_url(url)) for url in urls if is_file_url(url)]
     if row is not None and row["access"] == "by_hand" and places:

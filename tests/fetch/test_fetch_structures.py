@@ -7,43 +7,22 @@ import logging
 import random
 import shutil
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
 import pytest
 from archive_server import DIVIDED, FAULTS, Archive, serving
+from wanted_tables import N_SHARDS, tree, write_wanted
 
-from copra import download
 from copra.errors import InputError
-from copra.fetch_structures import fetch_structures
-from copra.tables import TABLES, read_table, write_table
+from copra.fetch import download
+from copra.fetch.structures import fetch_structures
+from copra.tables import read_table
 
 # hexadecimal digits at random pack badly, so that half of the file is half of its content
 STRUCTURE = gzip.compress(
     b"data_x\nloop_\n_atom_site.id\nATOM\n" + random.Random(0).randbytes(600).hex().encode(), mtime=0
 )
-N_SHARDS = 3
-
-
-@pytest.fixture
-def archive() -> Iterator[Archive]:
-    with serving() as archive:
-        yield archive
-
-
-@pytest.fixture(autouse=True)
-def _short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(download, "FIRST_WAIT_S", 0.01)
-
-
-def write_wanted(ids: list[str], path: Path) -> Path:
-    """A table of wanted entries, dealt into shards; the last shard stays empty."""
-    table = pd.DataFrame({"pdb_id": ids, "shard": [i % (N_SHARDS - 1) for i in range(len(ids))]})
-    for name in TABLES["wanted_entries"].schema().names[2:]:
-        table[name] = ""
-    write_table(table, path, "wanted_entries")
-    return path
 
 
 def fetch(ids: list[str], urls: list[str], folder: Path, **changed: object) -> pd.DataFrame:
@@ -58,11 +37,6 @@ def fetch(ids: list[str], urls: list[str], folder: Path, **changed: object) -> p
     assert sorted(path.name for path in out.iterdir()) == [f"{shard}.parquet" for shard in range(N_SHARDS)]
     shards = [read_table(out / f"{shard}.parquet", "fetched") for shard in range(N_SHARDS)]
     return pd.concat(shards).set_index("pdb_id").sort_index()
-
-
-def tree(folder: Path) -> dict[str, bytes]:
-    """Every file below a folder: its bytes by its name."""
-    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
 
 
 def compare_with_and_without_faults(archive: Archive, ids: list[str], folder: Path, seed: int) -> None:

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from copra.config import Config
-from copra.download import file_of_url, is_file_url
 from copra.errors import ConfigError, InputError
+from copra.fetch.download import file_of_url, is_file_url
 
 COLUMNS = (
     "source", "version", "kind", "format", "ddg_sign", "filename", "urls", "access", "sha256", "bytes", "begins",

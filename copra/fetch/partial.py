@@ -10,8 +10,8 @@ from types import TracebackType
 from typing import Protocol
 
 from copra.errors import InputError
+from copra.fetch.whole import WrongBytes
 from copra.files import replacing
-from copra.whole import WrongBytes
 
 READ_BYTES = 1 << 20
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from archive_server import DIVIDED, Archive, serving
-from test_fetch_structures import N_SHARDS, tree, write_wanted
+from wanted_tables import N_SHARDS, tree, write_wanted
 
 ROOT = Path(__file__).resolve().parent.parent
 

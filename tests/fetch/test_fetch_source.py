@@ -8,29 +8,16 @@ import logging
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from archive_server import Archive, serving
 
-from copra import download
 from copra.errors import InputError
-from copra.fetch import fetch_source
+from copra.fetch.source import fetch_source
 
 BODY = b"entry\tvalue\n" * 1000
 SHA256 = hashlib.sha256(BODY).hexdigest()
-
-
-@pytest.fixture
-def archive() -> Iterator[Archive]:
-    with serving() as archive:
-        yield archive
-
-
-@pytest.fixture(autouse=True)
-def _short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(download, "FIRST_WAIT_S", 0.01)
 
 
 def bring(
@@ -208,7 +195,7 @@ def test_a_change_fetches_again(change: str, archive: Archive, tmp_path: Path) -
 
 def test_fetch_is_light_to_import() -> None:
     code = (
-        "import sys, copra.fetch, copra.fetch_structures; "
+        "import sys, copra.fetch.source, copra.fetch.structures; "
         "print([m for m in ('pandas', 'pyarrow', 'numpy', 'torch') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -16,10 +16,10 @@ from urllib.parse import urlsplit
 import pytest
 from archive_server import Answers, Archive, Server, serving
 
-from copra import download
-from copra.download import Downloader, NotBrought
 from copra.errors import InputError
-from copra.partial import Partial
+from copra.fetch import download
+from copra.fetch.download import Downloader, NotBrought
+from copra.fetch.partial import Partial
 
 BODY = b"entry\tvalue\n" * 1000
 VARIABLES = (

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from copra.config import Config
 from copra.config_file import load_config
-from copra.download import file_of_url, is_file_url
-from copra.receipts import Receipt, read_receipt, receipt_path
-from copra.sources import Source, missing_by_hand, read_sources, resolve_source
+from copra.fetch.download import file_of_url, is_file_url
+from copra.fetch.receipts import Receipt, read_receipt, receipt_path
+from copra.fetch.sources import Source, missing_by_hand, read_sources, resolve_source
 
 WIDTH = 160
 HEADINGS = ("source", "kind", "needed", "access", "pin", "redistribute", "licence", "bytes", "retrieved", "state")

@@ -22,16 +22,12 @@ class Receipt:
     detail: str
     retrieved: str = ""  # when the bytes came, in UTC; only for the files of sources
 
-    def as_json(self) -> str:
-        """The receipt as it stands in its file; `retrieved` only where it is known."""
-        said = {name: value for name, value in vars(self).items() if name != "retrieved" or value}
-        return json.dumps(said, indent=2, sort_keys=True) + "\n"
 
-
-def write_receipt(receipt: Receipt, path: Path) -> None:
-    """Write a receipt so that it is there whole or not at all."""
-    with replacing(path) as temporary:
-        temporary.write_text(receipt.as_json(), encoding="utf-8")
+def write_receipt(receipt: Receipt, path: Path, *, durable: bool = True) -> None:
+    """Write a receipt as JSON; `retrieved` only where it is known. `durable` as in copra.files.replacing."""
+    said = {name: value for name, value in vars(receipt).items() if name != "retrieved" or value}
+    with replacing(path, durable=durable) as temporary:
+        temporary.write_text(json.dumps(said, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
 
 def read_receipt(path: Path) -> Receipt | None:

@@ -15,9 +15,9 @@ from urllib.parse import unquote, urlsplit
 
 import urllib3
 
-from copra.connections import Connections
-from copra.partial import Partial
-from copra.whole import WrongBytes
+from copra.fetch.connections import Connections
+from copra.fetch.partial import Partial
+from copra.fetch.whole import WrongBytes
 
 log = logging.getLogger(__name__)
 
