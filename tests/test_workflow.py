@@ -134,7 +134,7 @@ def test_one_experiments_slice_reruns_only_its_folds(done_copy: Project) -> None
     queued = done_copy.queued()
     assert queued["train_fold"] == 3
     assert "fit_baseline" not in queued
-    assert queued.keys() <= {"train_fold", "evaluate", "table1", "describe_run", "audit", "report"}
+    assert queued.keys() <= {"train_fold", "evaluate", "table1", "describe_run", "audit", "audit_predictions", "report"}
 
 
 @pytest.mark.slow
