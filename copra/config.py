@@ -77,6 +77,10 @@ class Window(Settings):
             raise ValueError(f"low ({self.low}) must be smaller than high ({self.high})")
         return self
 
+    def holds(self, dg_kcal_mol: float) -> bool:
+        """Whether a dG lies inside."""
+        return self.low < dg_kcal_mol < self.high
+
 
 class Pra201(Settings):
     """The limits of the subset with one protein and one RNA chain."""

@@ -31,6 +31,13 @@ class Table:
 # molecule types of chains that count as RNA: a hybrid holds at least one ribonucleotide
 RNA_CHAIN_TYPES = ("rna", "hybrid")
 
+# what a label says of its complex; a record carries it along
+LABEL_COLUMNS = (
+    "pdb_id string", "protein_chains string", "rna_chains string", "dg_kcal_mol float", "dg_298k_kcal_mol float",
+    "kd_molar float", "dg_spread_kcal_mol float?", "temperature_k float", "temperature_assumed bool", "sources string",
+    "measurement_ids string", "deciding_rule string", "label_grade string",
+)  # fmt: skip
+
 TABLES = {
     # one row per PDB entry that the entry list names
     "wanted_entries": Table(("pdb_id",), ("pdb_id string", "shard int", "replaces string")),
@@ -121,12 +128,7 @@ TABLES = {
     # one row per candidate whose label was decided
     "labels": Table(
         ("candidate_id",),
-        (
-            "candidate_id string", "pdb_id string", "protein_chains string", "rna_chains string",
-            "dg_kcal_mol float", "dg_298k_kcal_mol float", "kd_molar float", "dg_spread_kcal_mol float?",
-            "temperature_k float", "temperature_assumed bool", "sources string", "measurement_ids string",
-            "deciding_rule string", "label_grade string",
-        ),
+        ("candidate_id string", *LABEL_COLUMNS),
     ),
     # one row per pair of sources, and one for all pairs: how far they disagree
     "label_noise": Table(
@@ -141,10 +143,7 @@ TABLES = {
     "records": Table(
         ("record_id",),
         (
-            "record_id string", "pdb_id string", "protein_chains string", "rna_chains string",
-            "dg_kcal_mol float", "dg_298k_kcal_mol float", "kd_molar float", "dg_spread_kcal_mol float?",
-            "temperature_k float", "temperature_assumed bool", "sources string", "measurement_ids string",
-            "deciding_rule string", "label_grade string", "protein_sequences string", "rna_sequences string",
+            "record_id string", *LABEL_COLUMNS, "protein_sequences string", "rna_sequences string",
             "protein_sha256 string", "rna_sha256 string", "n_protein_chains int", "n_rna_chains int",
             "n_protein_residues int", "n_rna_nucleotides int", "in_pra201 bool", "in_dg_window bool",
         ),

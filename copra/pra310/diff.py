@@ -16,6 +16,7 @@ from typing import Any
 
 import pandas as pd
 
+from copra.config import Window
 from copra.decisions import rows_as_dicts
 from copra.errors import InputError
 from copra.provenance.results import table_files
@@ -24,6 +25,7 @@ from copra.units import STANDARD_TEMPERATURE_K, dg_from_kd
 
 COLUMNS = ("PDB", "Protein chains", "RNA chains", "Kd(mol)", "T(k)", "△G(kcal/mol)")
 EQUAL_WITHIN_KCAL_MOL = 0.1
+PUBLISHED_WINDOW_KCAL_MOL = Window(low=-13.0, high=-5.5)  # what the list shows, whatever a build asks for
 
 REASONS = {
     "equal": "the labels agree within 0.1 kcal/mol",
@@ -52,7 +54,6 @@ class Published:
     protein_chains: frozenset[str]
     rna_chains: frozenset[str]
     kd_molar: float
-    temperature: str
     dg_kcal_mol: float
     in_pra201: bool
 
@@ -90,7 +91,7 @@ def _published(row: dict[str, str], where: str) -> Published:
         raise InputError(f"{where}: expected Kd and dG as numbers: {error}") from None
     sides = [frozenset(row[name].replace(" ", "").split(",")) for name in ("Protein chains", "RNA chains")]
     is_small = row.get("in_PRA201", "") == "1"
-    return Published(row["PDB"].lower(), sides[0], sides[1], kd_molar, row["T(k)"], dg_kcal_mol, is_small)
+    return Published(row["PDB"].lower(), sides[0], sides[1], kd_molar, dg_kcal_mol, is_small)
 
 
 def diff_pra310(results: Path, published: Path, out: Path) -> None:
@@ -202,7 +203,7 @@ def _extra(listed: set[str], build: Build) -> Iterator[dict[str, Any]]:
 
 
 def _why_extra(label: dict[str, Any], refusal: str, build: Build) -> str:
-    if not -13.0 < label["dg_kcal_mol"] < -5.5:
+    if not PUBLISHED_WINDOW_KCAL_MOL.holds(label["dg_kcal_mol"]):
         return "outside_dg_window"
     if refusal:
         return refusal if refusal == "structure_not_in_archive" else "left_out_by_limits"

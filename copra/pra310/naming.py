@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from copra.decisions import Book
 from copra.linkage import connected_groups
 from copra.pra310.archive import DNA, PROTEIN, Entry
+from copra.pra310.rules import source_rank
 from copra.tables import RNA_CHAIN_TYPES
 
 Names = tuple[str, ...]
@@ -123,7 +124,8 @@ def _why_one(a: Complex, b: Complex, entry: Entry | None) -> str:
 def _put_together(group: list[Complex], entry: Entry | None, source_order: Sequence[str], book: Book) -> Complex:
     def rank(c: Complex) -> tuple[int, int, int, str]:
         n_chains = len(c.protein_chains) + len(c.rna_chains)
-        best = min((source_rank(source, source_order) for source in c.measurements.values()), default=len(source_order))
+        places = [source_rank(source, source_order)[0] for source in c.measurements.values()]
+        best = min(places, default=len(source_order))
         return best, -len(c.measurements), n_chains, c.name
 
     first, *others = sorted(group, key=rank)
@@ -134,11 +136,6 @@ def _put_together(group: list[Complex], entry: Entry | None, source_order: Seque
         note_once(book, other.name, rule, first.name, evidence)
         kept.measurements |= other.measurements
     return kept
-
-
-def source_rank(source: str, source_order: Sequence[str]) -> int:
-    """The place of a source in `source_order`; one that is not named there comes last."""
-    return source_order.index(source) if source in source_order else len(source_order)
 
 
 def note_once(book: Book, stated: str, rule: str, after: str, evidence: str) -> None:

@@ -22,6 +22,7 @@ other, so sources that agree protect against a slip of transcription, not agains
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from copra.config import Pra310
@@ -83,7 +84,7 @@ def decide(values: list[Value], settings: Pra310) -> Decision:
     if len(equal) < len(best) and spread_kcal_mol(equal) <= agree:
         return _mean("equal_over_approximate", equal)
     if spread_kcal_mol(equal) <= settings.unresolved_beyond_kcal_mol:
-        first = min(_sources(equal), key=lambda source: source_rank(source, settings))
+        first = min(_sources(equal), key=lambda source: source_rank(source, settings.source_order))
         return _mean("better_documented_source", [value for value in equal if value.source == first])
     return _settle_conflict(equal, agree)
 
@@ -124,10 +125,9 @@ def spread_kcal_mol(values: list[Value]) -> float:
     return max(free_energies) - min(free_energies)
 
 
-def source_rank(source: str, settings: Pra310) -> tuple[int, str]:
+def source_rank(source: str, source_order: Sequence[str]) -> tuple[int, str]:
     """Sort key of a source: its place in `source_order`; sources not named there come last, by name."""
-    order = settings.source_order
-    return (order.index(source) if source in order else len(order), source)
+    return (source_order.index(source) if source in source_order else len(source_order), source)
 
 
 def temperature(used: tuple[Value, ...], settings: Pra310) -> tuple[float, bool]:
@@ -135,7 +135,7 @@ def temperature(used: tuple[Value, ...], settings: Pra310) -> tuple[float, bool]
     stated = [value for value in used if value.temperature_k is not None]
     if not stated:
         return settings.default_temperature_k, True
-    best = min(stated, key=lambda value: (source_rank(value.source, settings), value.measurement_id))
+    best = min(stated, key=lambda value: (source_rank(value.source, settings.source_order), value.measurement_id))
     assert best.temperature_k is not None
     return best.temperature_k, False
 

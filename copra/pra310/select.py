@@ -146,7 +146,7 @@ def _outside(found: int, low: int, high: int) -> str:
 
 def _outside_window(item: Labelled, settings: Pra310) -> str:
     window, dg = settings.dg_window_kcal_mol, item.label["dg_kcal_mol"]
-    if settings.variant == "full" or window.low < dg < window.high:
+    if settings.variant == "full" or window.holds(dg):
         return ""
     return f"{dg:.3f} kcal/mol, allowed between {window.low} and {window.high}"
 
@@ -177,5 +177,5 @@ def _record(item: Labelled, settings: Pra310) -> dict[str, Any]:
         "protein_sha256": ",".join(item.sha256("protein_chains")), "rna_sha256": ",".join(item.sha256("rna_chains")),
         "n_protein_chains": len(proteins), "n_rna_chains": len(rnas), "n_protein_residues": n_residues,
         "n_rna_nucleotides": n_nucleotides, "in_pra201": len(proteins) == 1 and len(rnas) == 1 and small,
-        "in_dg_window": settings.dg_window_kcal_mol.low < label["dg_kcal_mol"] < settings.dg_window_kcal_mol.high,
+        "in_dg_window": settings.dg_window_kcal_mol.holds(label["dg_kcal_mol"]),
     }  # fmt: skip

@@ -37,13 +37,7 @@ TEXTS = ["before", "after", "evidence", "note"]
 # the evidence of these rules is written by hand in resources/curation
 CURATED_RULES = ("correction", "primary_literature")
 # tables that pass as they are: counts, ids and what is computed from sequences and structures
-WHOLE = {
-    "funnel": ("pra310/*/funnel.parquet", "pri30k/funnel.parquet"),
-    "label_noise": ("pra310/calibrate/label_noise.parquet",),
-    "clusters": ("split/clusters.parquet",),
-    "folds": ("split/folds.parquet",),
-    "leakage": ("split/leakage.parquet",),
-}
+WHOLE = ("funnel", "label_noise", "clusters", "folds", "leakage")
 
 
 @dataclass(frozen=True)
@@ -83,17 +77,16 @@ def released_tables(run: Run, inputs: dict[str, Input]) -> Released:
         tables["mutations"] = _count_and_drop("mutations", effects, effects["source"].isin(closed), left_out)
     for name in ("candidates", "labels"):
         tables[name] = _complexes(name, run.table(name), records, source_of, closed, left_out)
-    tables["decisions"] = _decisions(run, tables["candidates"], stated, closed, inputs, left_out)
+    tables["decisions"] = _decisions(run, tables["candidates"], stated, source_of, closed, inputs, left_out)
     if run.files("pri30k"):
         tables["pri30k"] = _pri30k(run, closed, inputs, left_out)
     shown = set(records["pdb_id"]) | set(tables["pri30k"]["pdb_id"] if "pri30k" in tables else ())
     for name in ("entries", "chains"):
         table = run.table(name)
         tables[name] = table[table["pdb_id"].isin(shown)]
-    for name, patterns in WHOLE.items():
-        files = [path for pattern in patterns for path in run.results.glob(pattern)]
-        if files:
-            tables[name] = concat_tables(files, name)
+    for name in WHOLE:
+        if run.files(name):
+            tables[name] = run.table(name)
     if "folds" in tables and is_from_file(run, run.config.split.family):
         n_rows = len(tables.pop("folds"))
         left_out.append(LeftOut("folds", run.config.split.family, n_rows, n_rows, 0))
@@ -149,11 +142,10 @@ def _complexes(
 
 
 def _decisions(
-    run: Run, candidates: pd.DataFrame, stated: pd.DataFrame, closed: frozenset[str], inputs: dict[str, Input],
-    left_out: list[LeftOut],
+    run: Run, candidates: pd.DataFrame, stated: pd.DataFrame, source_of: dict[str, str], closed: frozenset[str],
+    inputs: dict[str, Input], left_out: list[LeftOut],
 ) -> pd.DataFrame:  # fmt: skip
     rows = run.table("decisions")
-    source_of = dict(zip(stated["measurement_id"], stated["source"], strict=True))
     spoken_of = stated[stated["source"].isin(closed)].groupby("pdb_id")["source"]
     sources_of_entry = {entry: ",".join(sorted(set(names))) for entry, names in spoken_of}
     released, entries = set(candidates["candidate_id"]), set(candidates["pdb_id"])

@@ -17,7 +17,7 @@ import pandas as pd
 
 from copra.config_split import PairAlignment
 from copra.progress import progress
-from copra.split.clusters import MOLECULES, chain_sequences
+from copra.split.clusters import MOLECULES, chain_sequences, distinct_sequences
 from copra.split.pairwise import Comparison, Match, compare
 from copra.tables import empty_table, read_table, write_table
 
@@ -35,8 +35,7 @@ def align_sequences(records: Path, *, settings: PairAlignment, threads: int, out
     keys: list[tuple[str, str, list[str]]] = []
     tasks: list[Comparison] = []
     for molecule, scoring in zip(MOLECULES, (settings.protein, settings.rna), strict=True):
-        chains = chain_sequences(table, molecule, records)
-        found = {key: sequence for pairs in chains.values() for key, sequence in pairs}
+        found = distinct_sequences(chain_sequences(table, molecule, records))
         own = sorted(found)
         sequences |= found
         for i, key in enumerate(own):

@@ -33,7 +33,7 @@ def cluster_proteins(records: Path, *, identity: float, threads: int, clusters: 
     """
     table = read_table(records, "records").sort_values("record_id")
     chains = chain_sequences(table, "protein", records)
-    keys = {key: sequence for pairs in chains.values() for key, sequence in pairs}
+    keys = distinct_sequences(chains)
     protein_cluster = name_clusters(cluster_sequences(keys, identity, threads))
     of_record = {record: [protein_cluster[key] for key, _ in pairs] for record, pairs in chains.items()}
     _write_clusters(of_record, clusters)
@@ -53,7 +53,7 @@ def cluster_by_identity(records: Path, *, identities: Path, settings: ByIdentity
         if threshold is None:
             continue
         chains = chain_sequences(table, molecule, records)
-        keys = sorted({key for found in chains.values() for key, _ in found})
+        keys = sorted(distinct_sequences(chains))
         some = pairs_of(pairs, molecule, keys, identities)
         near = some[some["identity"] >= threshold]
         group = single_linkage(keys, zip(near["sequence_a"], near["sequence_b"], strict=True))
@@ -96,6 +96,11 @@ def chain_sequences(table: pd.DataFrame, molecule: str, path: Path) -> dict[str,
             )
         chains[record] = pairs
     return chains
+
+
+def distinct_sequences(chains: dict[str, list[tuple[str, str]]]) -> dict[str, str]:
+    """Sequence by sha256 over all records of what `chain_sequences` gives."""
+    return {key: sequence for pairs in chains.values() for key, sequence in pairs}
 
 
 def pairs_of(pairs: pd.DataFrame, molecule: str, keys: list[str], path: Path) -> pd.DataFrame:

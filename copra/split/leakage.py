@@ -14,7 +14,7 @@ from copra.config_split import Split
 from copra.decisions import rows_as_dicts
 from copra.errors import InputError
 from copra.files import replacing
-from copra.split.clusters import MOLECULES, chain_sequences, pairs_of
+from copra.split.clusters import MOLECULES, chain_sequences, distinct_sequences, pairs_of
 from copra.split.families import held_out_folds, training_side
 from copra.split.purge import overlap, sequences_of_pairs
 from copra.tables import TABLES, read_table, write_table
@@ -86,7 +86,7 @@ def gather_evidence(records: Path, identities: Path) -> Evidence:
     identity, same = {}, {}
     for molecule in MOLECULES:
         chains = chain_sequences(table, molecule, records)
-        keys = sorted({key for found in chains.values() for key, _ in found})
+        keys = sorted(distinct_sequences(chains))
         place = {key: i for i, key in enumerate(keys)}
         some = pairs_of(pairs, molecule, keys, identities)
         a, b = (some[f"sequence_{side}"].map(place).to_numpy() for side in "ab")

@@ -13,7 +13,7 @@ from copra.errors import InputError
 from copra.files import replacing
 from copra.split.align import compare_all
 from copra.split.cd_hit import relatives
-from copra.split.clusters import chain_sequences
+from copra.split.clusters import chain_sequences, distinct_sequences
 from copra.split.pairwise import Comparison
 from copra.tables import RNA_CHAIN_TYPES, read_table
 
@@ -97,7 +97,7 @@ def overlap(
 
     `known` is what sequences_of_pairs gives; `related_protein` holds for the same protein too.
     """
-    proteins, rna = (_sequences(test, molecule, records) for molecule in ("protein", "rna"))
+    proteins, rna = (distinct_sequences(chain_sequences(test, kind, records)) for kind in ("protein", "rna"))
     near = relatives(known["protein"], proteins, protein_identity, threads)
     return pd.DataFrame(
         {
@@ -121,13 +121,9 @@ def related_rna(
     """Whether each pair's RNA is `identity` or more identical to a tested RNA: bool, one per pair."""
     keys = list(known["rna"])
     others = list(known["rna"].values())
-    tasks = [Comparison("rna", scoring, one, others) for _, one in sorted(_sequences(test, "rna", records).items())]
+    tested = distinct_sequences(chain_sequences(test, "rna", records))
+    tasks = [Comparison("rna", scoring, one, others) for _, one in sorted(tested.items())]
     near = set()
     for matches in compare_all(tasks, threads):
         near |= {key for key, match in zip(keys, matches, strict=True) if match.identity >= identity}
     return pairs["rna_sha256"].isin(near)
-
-
-def _sequences(test: pd.DataFrame, molecule: str, records: Path) -> dict[str, str]:
-    chains = chain_sequences(test, molecule, records)
-    return {key: sequence for found in chains.values() for key, sequence in found}
