@@ -56,8 +56,9 @@ STAGES: dict[str, dict[str, tuple[str, str]]] = {
         "purge-pri30k": ("copra.split.purge", "the pre-training pairs without relatives of a test fold"),
     },
     "embed": {
-        "list-sequences": ("copra.embed.store", "list the distinct sequences and deal them into shards"),
-        "embed-sequences": ("copra.embed.store", "run a language model once over one shard of sequences"),
+        "list-sequences": ("copra.embed.sequences", "list the distinct sequences and deal them into shards"),
+        "embed-sequences": ("copra.embed.shard", "run a language model once over one shard of sequences"),
+        "embed": ("copra.embed.fasta", "embed the sequences of a FASTA file"),
     },
     "train": {
         "fit-baseline": ("copra.train.baseline", "fit a classical baseline on one fold"),

@@ -139,6 +139,7 @@ class Embed(Settings):
     shards: Annotated[int, Field(ge=1, le=4096)]
     max_tokens_per_batch: Count
     dtype: Literal["float16", "float32"]
+    autocast: Literal["none", "bf16", "fp16", "auto"]
 
 
 class MeanBaseline(Settings):

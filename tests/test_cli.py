@@ -39,13 +39,13 @@ def test_arguments_are_read_off_the_signature(tmp_path: Path) -> None:
         seen.update(table=table, count=count, settings=settings, names=names, strict=strict, out=out)
         return 1
 
-    embed = '{"shards":2,"max_tokens_per_batch":100,"dtype":"float16"}'
+    embed = '{"shards":2,"max_tokens_per_batch":100,"dtype":"float16","autocast":"none"}'
     words = ["a.csv", "--count", "3", "--settings", embed, "--names", "x", "y z", "--no-strict"]
     assert cli.call(step, "step", words) == 1
     assert seen == {
         "table": Path("a.csv"),
         "count": 3,
-        "settings": Embed(shards=2, max_tokens_per_batch=100, dtype="float16"),
+        "settings": Embed(shards=2, max_tokens_per_batch=100, dtype="float16", autocast="none"),
         "names": ["x", "y z"],
         "strict": False,
         "out": None,

@@ -1,4 +1,9 @@
-"""ESM-2 (Lin et al. 2023) through the official fair-esm package, built from the configuration."""
+"""ESM-2 (Lin et al. 2023) in the modules of the official fair-esm package, built from the configuration.
+
+Parameters and their names are fair-esm's. The pass through them is written here: attention goes through
+PyTorch's fused kernel, and neither the letters' scores nor the averaged attention maps, which nobody reads,
+are computed. A test compares with fair-esm's own pass.
+"""
 
 from __future__ import annotations
 
@@ -8,12 +13,19 @@ from typing import Any
 
 import esm
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from copra.errors import InputError
+from copra.model.layers import rotary_tables, rotate
 
 # fair-esm's released files hold their hyper-parameters in this class beside the tensors; nothing else is unpickled
 SAFE_CLASSES: list[Callable[..., Any] | tuple[Callable[..., Any], str]] = [argparse.Namespace]
+# In training longer proteins were cropped to 1,024 tokens, two of them <cls> and <eos> (Lin et al. 2023,
+# doi:10.1126/science.ade2574, supplement). Rotary positions would run on, but into a range never seen.
+MAX_RESIDUES = 1022
+# 15 % of the training tokens were chosen, 80 % of these became <mask>: the mean masked fraction in training
+MASKED_FRACTION_IN_TRAINING = 0.15 * 0.8
 PREFIXES = ("encoder.sentence_encoder.", "encoder.")
 TIED = "lm_head.weight"  # the same tensor as the token embedding
 
@@ -34,14 +46,41 @@ class Esm2Encoder(nn.Module):
 
     def __init__(self, layers: int, width: int, heads: int) -> None:
         super().__init__()
-        self.layers = layers
-        self.model = esm.model.esm2.ESM2(
+        self.head_width = width // heads
+        self.model: Any = esm.model.esm2.ESM2(
             num_layers=layers, embed_dim=width, attention_heads=heads, alphabet=alphabet(), token_dropout=True
         )
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Rows at padding mean nothing."""
-        return self.model(tokens, repr_layers=[self.layers])["representations"][self.layers]
+        valid = tokens != self.model.padding_idx  # [B, T]
+        masked = tokens == self.model.mask_idx
+        x = self.model.embed_tokens(tokens) * (~masked).unsqueeze(-1)
+        masked_fraction = masked.sum(-1) / valid.sum(-1)  # [B]
+        x = x * (1 - MASKED_FRACTION_IN_TRAINING) / (1 - masked_fraction)[:, None, None]
+        x = x * valid.unsqueeze(-1)
+        cosine, sine = rotary_tables(tokens.shape[1], self.head_width, tokens.device)
+        # without padding no mask is given: that leaves PyTorch its fastest kernel
+        attend = None if bool(valid.all()) else valid[:, None, None, :]
+        for layer in self.model.layers:
+            x = x + _attention(layer.self_attn, layer.self_attn_layer_norm(x), attend, cosine, sine)
+            x = x + layer.fc2(F.gelu(layer.fc1(layer.final_layer_norm(x))))
+        normed: Tensor = self.model.emb_layer_norm_after(x)
+        return normed
+
+
+def _attention(module: Any, x: Tensor, attend: Tensor | None, cosine: Tensor, sine: Tensor) -> Tensor:
+    """Self-attention [B, T, width] with the projections of a fair-esm MultiheadAttention."""
+    b, t, width = x.shape
+    q, k, v = (
+        project(x).view(b, t, module.num_heads, module.head_dim).transpose(1, 2)  # [B, H, T, d]
+        for project in (module.q_proj, module.k_proj, module.v_proj)
+    )
+    # the angles are float32 also where autocast made the projections shorter
+    q, k = rotate(q, cosine, sine).to(v.dtype), rotate(k, cosine, sine).to(v.dtype)
+    y = F.scaled_dot_product_attention(q, k, v, attn_mask=attend)
+    projected: Tensor = module.out_proj(y.transpose(1, 2).reshape(b, t, width))
+    return projected
 
 
 def official_state(checkpoint: Mapping[str, Any], where: str) -> dict[str, Tensor]:
@@ -61,6 +100,14 @@ def official_state(checkpoint: Mapping[str, Any], where: str) -> dict[str, Tenso
     if f"model.{TIED}" not in found and "model.embed_tokens.weight" in found:
         found[f"model.{TIED}"] = found["model.embed_tokens.weight"]
     return found
+
+
+def stated_heads(checkpoint: Mapping[str, Any]) -> int | None:
+    """The number of attention heads that a released file states beside its tensors; None where it states none."""
+    configuration = checkpoint.get("cfg")
+    stated = configuration.get("model") if isinstance(configuration, Mapping) else None
+    heads = getattr(stated, "encoder_attention_heads", None)
+    return None if heads is None else int(heads)
 
 
 def expected_names(encoder: Esm2Encoder) -> set[str]:

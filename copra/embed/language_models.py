@@ -3,26 +3,35 @@
 Weights come from a released checkpoint file or, as `random:<seed>`, from a seeded generator: then the
 architecture is the real one and the numbers carry no knowledge. Which of the two was used travels with
 every embedding.
+
+On a CPU all is float32. On a GPU the matrix products may run in bfloat16 or float16 (autocast); what comes out
+is float32 in any case.
 """
 
 from __future__ import annotations
 
 import pickle
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from copra.config import Esm2, Rinalmo
-from copra.embed import esm2, rinalmo
-from copra.errors import CopraError, InputError
-from copra.files import sha256_of_file
+from copra.embed import esm2, rinalmo, windows
+from copra.errors import ConfigError, CopraError, InputError
+from copra.files import sha256_of_file, sha256_of_text
+
+Autocast = Literal["none", "bf16", "fp16", "auto"]
 
 MOLECULE_TYPE = {"esm2": "protein", "rinalmo": "rna"}
+# Residues over which neighbouring windows of a too long sequence are blended: a quarter of the models' 1,022, the
+# most that `windows.cut` takes, so that residues near the cut end of one window are mostly the other's.
+WINDOW_OVERLAP = 255
 
 
 @dataclass
@@ -35,21 +44,80 @@ class LanguageModel:
     width: int
     weights: str
     device: torch.device
+    max_residues: int
+    window_overlap: int
+    autocast: torch.dtype | None  # of the matrix products; None = float32
 
-    @torch.inference_mode()
-    def embed(self, sequences: list[str]) -> list[np.ndarray]:
+    @property
+    def precision(self) -> str:
+        """`float32`, `bfloat16` or `float16`: what the matrix products were computed in."""
+        return _name(self.autocast)
+
+    def embed(self, sequences: list[str], max_tokens: int | None = None) -> list[np.ndarray]:
         """One float32 array [residues, width] per sequence, without the start and end tokens.
 
-        Raises CopraError where a value is not finite.
+        At most `max_tokens` tokens go through the model at a time, padding included (but for a single piece that
+        has more by itself); None = all at once. A sequence longer than `max_residues` goes as windows, batched
+        like whole sequences, with a line in the log. Raises InputError on an empty sequence and CopraError where
+        a value is not finite.
         """
-        rows = [self.tokenize(sequence) for sequence in sequences]
+        keys = [sha256_of_text(sequence) for sequence in sequences]
+        plan = windows.plan(dict(zip(keys, sequences, strict=True)), self.max_residues, self.window_overlap)
+        batches = [list(plan.pieces)] if max_tokens is None else windows.token_batches(plan.pieces, max_tokens)
+        embedded = (
+            pair
+            for batch in batches
+            for pair in zip(batch, self._run([plan.pieces[name] for name in batch]), strict=True)
+        )
+        arrays = dict(plan.joined(embedded))
+        return [arrays[key] for key in keys]
+
+    @torch.inference_mode()
+    def _run(self, pieces: list[str]) -> list[np.ndarray]:
+        if not pieces:
+            return []
+        rows = [self.tokenize(piece) for piece in pieces]
         tokens = esm2.padded(rows, self.padding).to(self.device)
-        values = self.encoder(tokens).float().cpu().numpy()  # [B, T, width]
+        shorter: AbstractContextManager[Any] = nullcontext()
+        if self.autocast is not None:
+            shorter = torch.autocast(self.device.type, dtype=self.autocast)
+        with shorter:
+            values = self.encoder(tokens).float().cpu().numpy()  # [B, T, width]
         cut = [values[i, 1 : len(row) - 1].copy() for i, row in enumerate(rows)]
-        for sequence, array in zip(sequences, cut, strict=True):
+        for piece, array in zip(pieces, cut, strict=True):
             if not np.isfinite(array).all():
-                raise CopraError(f"language model with weights {self.weights}: not finite for the sequence {sequence}")
+                where = f"language model with weights {self.weights} in {self.precision}"
+                raise CopraError(f"{where}: not finite for the sequence {piece}")
         return cut
+
+
+def autocast_dtype(choice: Autocast, device: torch.device) -> torch.dtype | None:
+    """The type of matrix products on `device`; None means float32, always so on a CPU.
+
+    `auto` is bfloat16 where the GPU computes in it and float16 elsewhere. Raises ConfigError where `bf16` is asked
+    of a GPU that lacks it.
+    """
+    if choice == "none" or device.type != "cuda":
+        return None
+    has_bf16 = torch.cuda.is_bf16_supported(including_emulation=False)
+    if choice == "bf16" and not has_bf16:
+        name = torch.cuda.get_device_name(device)
+        raise ConfigError(f"embed.autocast: {name} does not compute in bf16; expected none, fp16 or auto")
+    return torch.bfloat16 if choice != "fp16" and has_bf16 else torch.float16
+
+
+def precision(choice: Autocast) -> str:
+    """`float32`, `bfloat16` or `float16`: what a model loaded with this choice computes in on this machine."""
+    return _name(autocast_dtype(choice, this_device()))
+
+
+def this_device() -> torch.device:
+    """The GPU where there is one."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def _name(autocast: torch.dtype | None) -> str:
+    return str(autocast or torch.float32).removeprefix("torch.")
 
 
 def weights_description(settings: Esm2 | Rinalmo, weights: Path | None) -> str:
@@ -65,26 +133,42 @@ def weights_description(settings: Esm2 | Rinalmo, weights: Path | None) -> str:
     return f"sha256:{sha256_of_file(weights)}"
 
 
-def load_language_model(settings: Esm2 | Rinalmo, weights: Path | None) -> LanguageModel:
+def load_language_model(
+    settings: Esm2 | Rinalmo, weights: Path | None, *, autocast: Autocast = "none", sha256: str | None = None
+) -> LanguageModel:
     """Build the model and load its weights, strictly.
 
-    Raises InputError where the checkpoint cannot be read or its tensors are not those of the configured
-    architecture; every missing, unexpected and misshapen tensor is named.
+    `autocast` is what a GPU may compute in; without it everything is float32. `sha256`, where it is known, is the
+    hexadecimal sum that the checkpoint must have. Raises InputError where the sum differs, the checkpoint cannot be
+    read or its tensors are not those of the configured architecture; every missing, unexpected and misshapen tensor
+    is named.
     """
     description = weights_description(settings, weights)
+    if sha256 is not None and weights is not None and description != f"sha256:{sha256}":
+        raise InputError(f"{weights}: found {description}, expected sha256:{sha256} for '{settings.weights}'")
     seed = _seed(settings.weights) if weights is None else 0
     encoder = build_encoder(settings, seed)
     if weights is not None:
         load_checkpoint(encoder, settings, weights)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = this_device()
     esm2.no_gradients(encoder).to(device)
     if isinstance(settings, Esm2):
         tokens = esm2.alphabet()
         tokenize: Callable[[str], list[int]] = lambda sequence: esm2.tokenize(sequence, tokens)  # noqa: E731
-        padding = tokens.padding_idx
+        padding, max_residues = tokens.padding_idx, esm2.MAX_RESIDUES
     else:
-        tokenize, padding = rinalmo.tokenize, rinalmo.PAD
-    return LanguageModel(encoder, tokenize, padding, settings.width, description, device)
+        tokenize, padding, max_residues = rinalmo.tokenize, rinalmo.PAD, rinalmo.MAX_RESIDUES
+    return LanguageModel(
+        encoder,
+        tokenize,
+        padding,
+        settings.width,
+        description,
+        device,
+        max_residues,
+        WINDOW_OVERLAP,
+        autocast_dtype(autocast, device),
+    )
 
 
 def build_encoder(settings: Esm2 | Rinalmo, seed: int) -> nn.Module:
@@ -100,23 +184,52 @@ def build_encoder(settings: Esm2 | Rinalmo, seed: int) -> nn.Module:
 
 
 def load_checkpoint(encoder: nn.Module, settings: Esm2 | Rinalmo, path: Path) -> None:
-    """Copy the tensors of a released checkpoint into `encoder`; no code of the file is ever run."""
-    try:
-        with torch.serialization.safe_globals(esm2.SAFE_CLASSES):
-            checkpoint: Any = torch.load(path, map_location="cpu", weights_only=True, mmap=_is_zip(path))
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError, pickle.UnpicklingError) as error:
-        first_line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise InputError(f"{path}: not a readable {settings.family} checkpoint (cut short?): {first_line}") from error
-    if not isinstance(checkpoint, dict):
-        raise InputError(f"{path}: expected a {settings.family} checkpoint, found a {type(checkpoint).__name__}")
+    """Copy the tensors of a released checkpoint into `encoder`; no code of the file is ever run.
+
+    Raises InputError where the file cannot be read or holds another architecture.
+    """
+    checkpoint = _read(path, settings.family)
+    where = f"{path} ({settings.model_dump()})"
     if isinstance(encoder, esm2.Esm2Encoder):
         state = esm2.official_state(checkpoint, str(path))
         expected = esm2.expected_names(encoder)
+        raw, heads = checkpoint["model"], esm2.stated_heads(checkpoint)
     else:
         state = rinalmo.official_state({str(k): v for k, v in checkpoint.items()})
         expected = set(encoder.state_dict())
-    _check_tensors(state, encoder.state_dict(), expected, f"{path} ({settings.model_dump()})")
+        raw, heads = checkpoint, None
+    _check_tensors(state, encoder.state_dict(), expected, where)
+    _check_heads(raw, heads, settings, where)
     encoder.load_state_dict(state, strict=False)  # names and shapes are already proven equal
+
+
+def _read(path: Path, family: str) -> dict[Any, Any]:
+    with path.open("rb") as handle:
+        begins = handle.read(64)
+    if begins.lstrip().startswith(b"<"):
+        raise InputError(f"{path}: a web page, not a checkpoint of {family}; it begins with {begins[:20]!r}")
+    try:
+        with torch.serialization.safe_globals(esm2.SAFE_CLASSES):
+            # torch's present format is a zip file, which can be mapped instead of copied
+            checkpoint = torch.load(path, map_location="cpu", weights_only=True, mmap=begins.startswith(b"PK"))
+    except (RuntimeError, EOFError, OSError, ValueError, KeyError, pickle.UnpicklingError) as error:
+        first_line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise InputError(f"{path}: not a readable {family} checkpoint (cut short?): {first_line}") from error
+    if not isinstance(checkpoint, dict):
+        raise InputError(f"{path}: expected a {family} checkpoint, found a {type(checkpoint).__name__}")
+    return checkpoint
+
+
+def _check_heads(state: dict[Any, Any], stated: int | None, settings: Esm2 | Rinalmo, where: str) -> None:
+    """The number of heads leaves no trace in the weights' shapes; what a file says of it otherwise must agree."""
+    if stated is not None and stated != settings.heads:
+        raise InputError(f"{where}: the checkpoint states {stated} attention heads, expected {settings.heads}")
+    pairs = settings.width // settings.heads // 2
+    for name, value in state.items():
+        if str(name).endswith(".inv_freq") and isinstance(value, Tensor) and value.numel() != pairs:
+            raise InputError(
+                f"{where}: {name} has {value.numel()} frequencies, expected {pairs} for {settings.heads} heads"
+            )
 
 
 def _check_tensors(state: dict[str, Tensor], target: dict[str, Tensor], expected: set[str], where: str) -> None:
@@ -131,12 +244,6 @@ def _check_tensors(state: dict[str, Tensor], target: dict[str, Tensor], expected
         shown = "\n  ".join(problems[:20])
         more = f"\n  and {len(problems) - 20} more" if len(problems) > 20 else ""
         raise InputError(f"{where}: the checkpoint does not fit the configured architecture:\n  {shown}{more}")
-
-
-def _is_zip(path: Path) -> bool:
-    """Whether torch wrote the file in its present (zip) format, which can be mapped instead of copied."""
-    with path.open("rb") as handle:
-        return handle.read(2) == b"PK"
 
 
 def _seed(weights: str) -> int:

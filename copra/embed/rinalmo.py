@@ -17,6 +17,9 @@ from copra.model.layers import SwiGLU, rotary_tables, rotate
 ALPHABET = ("<cls>", "<pad>", "<eos>", "<unk>", "<mask>", *"ACGTIRYKMSWBDHVN-")
 TOKEN = {letter: index for index, letter in enumerate(ALPHABET)}
 CLS, PAD, EOS, UNK, MASK = range(5)
+# The model cards of the converted checkpoints (multimolecule/rinalmo*) state 1,022 nucleotides at most, that is
+# 1,024 tokens with <cls> and <eos>. Rotary positions would run on, but into a range that pre-training never saw.
+MAX_RESIDUES = 1022
 # 15 % of the training tokens were chosen, 80 % of these became <mask>: the mean masked fraction in training
 MASKED_FRACTION_IN_TRAINING = 0.15 * 0.8
 
@@ -59,8 +62,10 @@ class _Transformer(nn.Module):
 
     def forward(self, x: Tensor, valid: Tensor) -> Tensor:
         cosine, sine = rotary_tables(x.shape[1], self.head_width, x.device)
+        # without padding no mask is given: that leaves PyTorch its fastest kernel
+        attend = None if bool(valid.all()) else valid[:, None, None, :]
         for block in self.blocks:
-            x = block(x, valid, cosine, sine)
+            x = block(x, attend, cosine, sine)
         return self.final_layer_norm(x)
 
 
@@ -74,9 +79,9 @@ class _Block(nn.Module):
         self.transition = nn.Sequential(SwiGLU(width, inner), nn.Identity(), nn.Linear(inner, width))
         self.out_layer_norm = nn.LayerNorm(width)
 
-    def forward(self, x: Tensor, valid: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
+    def forward(self, x: Tensor, attend: Tensor | None, cosine: Tensor, sine: Tensor) -> Tensor:
         x = self.attn_layer_norm(x)  # the residual starts here, behind the norm
-        x = x + self.mh_attn(x, valid, cosine, sine)
+        x = x + self.mh_attn(x, attend, cosine, sine)
         return x + self.transition(self.out_layer_norm(x))
 
 
@@ -88,11 +93,12 @@ class _Attention(nn.Module):
         self.Wqkv = nn.Linear(width, 3 * width, bias=False)
         self.out_proj = nn.Linear(width, width, bias=False)
 
-    def forward(self, x: Tensor, valid: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
+    def forward(self, x: Tensor, attend: Tensor | None, cosine: Tensor, sine: Tensor) -> Tensor:
         b, t, width = x.shape
         q, k, v = self.Wqkv(x).view(b, t, 3, self.heads, self.head_width).permute(2, 0, 3, 1, 4)  # each [B, H, T, d]
-        q, k = rotate(q, cosine, sine), rotate(k, cosine, sine)
-        y = F.scaled_dot_product_attention(q, k, v, attn_mask=valid[:, None, None, :])
+        # the angles are float32 also where autocast made the projections shorter
+        q, k = rotate(q, cosine, sine).to(v.dtype), rotate(k, cosine, sine).to(v.dtype)
+        y = F.scaled_dot_product_attention(q, k, v, attn_mask=attend)
         return self.out_proj(y.transpose(1, 2).reshape(b, t, width))
 
 

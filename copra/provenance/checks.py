@@ -18,6 +18,7 @@ from copra.decisions import check_conservation
 from copra.evaluate.metrics import find_problem, read_truth
 from copra.files import sha256_of_text
 from copra.pra310.calibrate import calibrate_labels
+from copra.provenance.embedding_checks import embeddings_whole
 from copra.provenance.findings import Finding, judged
 from copra.provenance.results import Run
 from copra.provenance.source_checks import (
@@ -248,4 +249,4 @@ CHECKS: Checks = (
     dg_recomputed, labels_rederived, corrections_live, sequences_match, chains_touch, interfaces_present, split_whole,
     plausible, counts_as_expected,
 )  # fmt: skip
-PREDICTION_CHECKS: Checks = (predictions_cover,)
+PREDICTION_CHECKS: Checks = (predictions_cover, embeddings_whole)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import random
 from pathlib import Path
 
 import h5py
@@ -9,14 +10,16 @@ import pytest
 
 from copra.config import Embed, Esm2, Rinalmo
 from copra.embed.language_models import load_language_model
-from copra.embed.store import embed_sequences, list_sequences, read_description, read_embeddings, token_batches
-from copra.errors import InputError
+from copra.embed.sequences import list_sequences
+from copra.embed.shard import embed_sequences, token_batches
+from copra.embed.store import find_problem, read_description, read_embeddings, rounded
+from copra.errors import CopraError, InputError
 from copra.files import sha256_of_text
 from copra.tables import TABLES, empty_table, read_table, write_table
 
 ESM = Esm2(family="esm2", layers=2, width=32, heads=4, weights="random:3")
 RNA = Rinalmo(family="rinalmo", layers=2, width=16, heads=2, weights="random:3")
-SETTINGS = Embed(shards=2, max_tokens_per_batch=40, dtype="float32")
+SETTINGS = Embed(shards=2, max_tokens_per_batch=40, dtype="float32", autocast="none")
 PROTEINS = ["MKTAYIAKQR", "MK", "GXGSSVLIMWPKRDEHC", "AAAA", "MKTAYIAKQRQISFVKSHFSRQLEERLGLIEVQAPILSRVGDGTQDNLSGAEKAVQ"]
 RNAS = ["ACGU", "AAAA", "GGGAAACUUCGGUUUCC", "N"]
 
@@ -138,7 +141,7 @@ def test_an_incomplete_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="not a complete file"):
         read_embeddings([tmp_path / "half.h5"], [])
     (tmp_path / "text.h5").write_text("no")
-    with pytest.raises(InputError, match="not a readable HDF5"):
+    with pytest.raises(InputError, match="not a complete file"):
         read_embeddings([tmp_path / "text.h5"], [])
 
 
@@ -149,3 +152,53 @@ def test_batches_keep_the_token_budget_and_lose_nothing() -> None:
     for batch in batches:
         assert len(batch) * max(len(texts[key]) + 2 for key in batch) <= 100
     assert len(batches) < 30
+
+
+def damage_of(data: bytes, choice: random.Random) -> bytes:
+    """The bytes of a file, cut short, or with some bits or a run of bytes changed."""
+    at = choice.randrange(len(data))
+    kind = choice.randrange(4)
+    if kind == 0:
+        return data[:at]
+    if kind == 1:
+        return data[:at] + bytes(min(64, len(data) - at)) + data[at + 64 :]
+    changed = bytearray(data)
+    for _ in range(1 if kind == 2 else 20):
+        changed[choice.randrange(len(data))] ^= 1 << choice.randrange(8)
+    return bytes(changed)
+
+
+def test_damage_anywhere_is_found_or_does_no_harm(tmp_path: Path) -> None:
+    sequences, path = sequence_table(tmp_path, 1), tmp_path / "a.h5"
+    embed_sequences(sequences, shard=0, name="tiny", model=RNA, settings=SETTINGS, out=path)
+    assert find_problem(path) == ""
+    keys = [sha256_of_text(text) for text in RNAS]
+    data, expected, choice = path.read_bytes(), read_embeddings([path], keys), random.Random(4)
+    found = 0
+    for _ in range(400):
+        path.write_bytes(damage_of(data, choice))
+        if find_problem(path):
+            found += 1
+            continue
+        for key, array in read_embeddings([path], keys).items():
+            np.testing.assert_array_equal(array, expected[key])
+    assert found > 200
+
+
+def test_what_float16_costs_is_in_the_file(tmp_path: Path) -> None:
+    sequences = sequence_table(tmp_path, 1)
+    half = SETTINGS.model_copy(update={"dtype": "float16"})
+    for name, settings in (("half", half), ("full", SETTINGS)):
+        embed_sequences(sequences, shard=0, name="tiny", model=ESM, settings=settings, out=tmp_path / f"{name}.h5")
+    with h5py.File(tmp_path / "half.h5") as one, h5py.File(tmp_path / "full.h5") as other:
+        difference = np.abs(one["embedding"][:].astype(np.float32) - other["embedding"][:])
+        starts = other["offset"][:-1]
+        largest = np.maximum.reduceat(difference.max(axis=1), starts)
+        np.testing.assert_array_equal(one["max_absolute_error"][:], largest)
+        assert 0 < one["max_relative_error"][:].max() < 2**-11
+        assert not other["max_absolute_error"][:].any()
+
+
+def test_a_value_too_large_for_float16_is_an_error() -> None:
+    with pytest.raises(CopraError, match="abc does not fit float16; use float32"):
+        rounded(np.full((2, 3), 1e5, np.float32), "float16", "abc")

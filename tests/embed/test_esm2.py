@@ -56,14 +56,39 @@ def test_embeddings_of_strings_equal_the_official_numbers(golden, tmp_path: Path
         assert np.abs(array - values["rep6"][i, 1 : len(array) + 1]).max() < 1e-4
 
 
+@pytest.mark.parametrize(("layers", "width", "heads"), [(1, 24, 2), (3, 64, 4), (6, 320, 20)])
+def test_the_pass_equals_that_of_fair_esm(layers: int, width: int, heads: int) -> None:
+    generator = torch.Generator().manual_seed(layers)
+    encoder = esm2.Esm2Encoder(layers, width, heads).eval()
+    for parameter in encoder.parameters():  # biases of 0 and gains of 1 would hide a parameter that is left out
+        parameter.data += 0.1 * torch.randn(parameter.shape, generator=generator)
+    tokens = torch.randint(3, 33, (5, 70), generator=generator)  # all letters, <unk> and <mask>
+    padded = tokens.clone()
+    for row, length in enumerate((70, 1, 33, 69, 12)):
+        padded[row, length:] = encoder.model.padding_idx
+    padded[1, 0] = encoder.model.cls_idx  # a row of nothing but <mask> would be divided by zero, there as here
+    for given in (tokens, padded):
+        with torch.inference_mode():
+            found = encoder(given)
+            official = encoder.model(given, repr_layers=[layers])["representations"][layers]
+        valid = given != encoder.model.padding_idx
+        torch.testing.assert_close(found[valid], official[valid], atol=1e-5, rtol=0)
+
+
+def test_parameters_keep_the_names_of_fair_esm() -> None:
+    official = esm2.esm.model.esm2.ESM2(2, 32, 4, esm2.alphabet()).state_dict()
+    ours = esm2.Esm2Encoder(2, 32, 4).state_dict()
+    assert {f"model.{name}": value.shape for name, value in official.items()} == {k: v.shape for k, v in ours.items()}
+
+
 def test_a_cut_or_wrong_checkpoint_is_refused(golden, tmp_path: Path) -> None:
     path = released(golden[0], tmp_path / "esm2.pt")
     whole = path.read_bytes()
     path.write_bytes(whole[: len(whole) // 2])
     with pytest.raises(InputError, match="not a readable esm2 checkpoint"):
         load_language_model(SMALL, path)
-    path.write_text("<html>404</html>")
-    with pytest.raises(InputError, match="not a readable esm2 checkpoint"):
+    path.write_text("\n <!DOCTYPE html><title>404</title>")
+    with pytest.raises(InputError, match="a web page, not a checkpoint of esm2"):
         load_language_model(SMALL, path)
     path.write_bytes(b"")
     with pytest.raises(InputError, match="not a readable esm2 checkpoint"):
@@ -71,6 +96,10 @@ def test_a_cut_or_wrong_checkpoint_is_refused(golden, tmp_path: Path) -> None:
     path.write_bytes(whole)
     with pytest.raises(InputError, match=r"unexpected model.layers.5"):
         load_language_model(SMALL.model_copy(update={"layers": 5}), path)
+    with pytest.raises(InputError, match=r"states 20 attention heads, expected 10"):
+        load_language_model(SMALL.model_copy(update={"heads": 10}), path)
+    with pytest.raises(InputError, match=r"expected .33, 160."):
+        load_language_model(SMALL.model_copy(update={"width": 160}), path)
     torch.save({"layer": torch.zeros(1)}, path)
     with pytest.raises(InputError, match="no 'model' in this file"):
         load_language_model(SMALL, path)

@@ -81,3 +81,41 @@ def test_a_wrong_checkpoint_is_refused_with_the_names_of_its_tensors(golden, tmp
         load_language_model(NANO.model_copy(update={"layers": 5}), path)
     with pytest.raises(InputError, match=r"found .22, 320., expected .22, 160."):
         load_language_model(NANO.model_copy(update={"width": 160}), path)
+    torch.save(golden[0], path)
+    if any(name.endswith(".inv_freq") for name in golden[0]):
+        with pytest.raises(InputError, match=r"8 frequencies, expected 16 for 10 heads"):
+            load_language_model(NANO.model_copy(update={"heads": 10}), path)
+
+
+@pytest.mark.parametrize("layout", ["separate", "flash"])
+def test_half_a_layout_is_refused(golden, tmp_path: Path, layout: str) -> None:
+    state = dict(golden[0]) if layout == "separate" else flash_layout(golden[0])
+    lost = "mh_attn.mh_attn.to_k.weight" if layout == "separate" else "mh_attn.Wqkv.weight"
+    del state[f"transformer.blocks.2.{lost}"]
+    torch.save(state, tmp_path / "half.pt")
+    with pytest.raises(InputError, match=r"missing transformer.blocks.2.mh_attn.Wqkv.weight"):
+        load_language_model(NANO, tmp_path / "half.pt")
+
+
+def test_numbers_equal_those_of_the_official_package() -> None:
+    # the package asks for flash-attn when imported, which most machines lack
+    official = pytest.importorskip("rinalmo.model.model", exc_type=ImportError)
+    configuration = pytest.importorskip("rinalmo.config", exc_type=ImportError).model_config("nano")
+    configuration.model.transformer.use_flash_attn = False
+    theirs = official.RiNALMo(configuration).eval()
+    generator = torch.Generator().manual_seed(0)
+    for parameter in theirs.parameters():
+        parameter.data += 0.05 * torch.randn(parameter.shape, generator=generator)
+    ours = rinalmo.RinalmoEncoder(6, 320, 20).eval()
+    ours.load_state_dict(rinalmo.official_state(theirs.state_dict()), strict=True)
+    tokens = torch.randint(3, 22, (4, 60), generator=generator)
+    tokens[:, 0] = rinalmo.CLS
+    for row, length in enumerate((60, 2, 31, 59)):
+        tokens[row, length:] = rinalmo.PAD
+    valid = tokens != rinalmo.PAD
+    with torch.inference_mode():
+        expected = theirs(tokens)
+        found = ours(tokens)
+        logits = ours.logits(found)
+    torch.testing.assert_close(found[valid], expected["representation"][valid], atol=1e-4, rtol=0)
+    torch.testing.assert_close(logits[valid], expected["logits"][valid], atol=1e-4, rtol=0)

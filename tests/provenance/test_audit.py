@@ -6,14 +6,19 @@ from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
+import h5py
 import pandas as pd
 import pytest
 import sample_results
+import yaml
 
+from copra.config_file import parse_config
+from copra.embed.shard import embed_sequences
+from copra.files import sha256_of_text
 from copra.provenance.audit import audit, audit_predictions
 from copra.provenance.checks import CHECKS, PREDICTION_CHECKS
 from copra.structure.store import write_interfaces
-from copra.tables import read_table, write_table
+from copra.tables import TABLES, read_table, write_table
 
 Fault = Callable[[Path], None]
 
@@ -145,6 +150,68 @@ def broken_table(folder: Path) -> None:
     (folder / "results/structures/contacts.parquet").write_bytes(b"no table")
 
 
+def with_embeddings(folder: Path, weights: str = "random:0") -> Path:
+    """Let an experiment of the run use two language models, with whole embeddings; returns their folder."""
+    path = folder / "results/run.json"
+    said = json.loads(path.read_text())
+    full = yaml.safe_load((Path(sample_results.__file__).parents[1] / "config.yaml").read_text())
+    lms = {"protein_lm": "esm2_random", "rna_lm": "rinalmo_random"}
+    said["config"]["experiments"]["coformer"] = full["experiments"]["coformer_scratch"] | lms
+    said["config"]["embed"]["shards"] = 2
+    path.write_text(json.dumps(said))
+    records = read_table(folder / RECORDS, "records")
+    texts = {("protein", s) for s in records["protein_sequences"]} | {("rna", s) for s in records["rna_sequences"]}
+    rows = [(sha256_of_text(s), kind, s, len(s), int(sha256_of_text(s)[0], 16) % 2) for kind, s in sorted(texts)]
+    table = pd.DataFrame(rows, columns=TABLES["sequences"].schema().names)
+    embeddings = folder / "results/embeddings"
+    write_table(table, embeddings / "sequences.parquet", "sequences")
+    config = parse_config(said["config"])
+    for name in lms.values():
+        model = config.language_models[name].model_copy(update={"weights": weights})
+        for shard in range(2):
+            embed_sequences(
+                embeddings / "sequences.parquet", shard=shard, name=name, model=model, settings=config.embed,
+                out=embeddings / name / f"{shard}.h5",
+            )  # fmt: skip
+    return embeddings
+
+
+def damaged_embeddings(folder: Path) -> None:
+    path = with_embeddings(folder) / "esm2_random/0.h5"
+    with h5py.File(path) as file:
+        at = file["embedding"].id.get_offset() + 100
+    data = bytearray(path.read_bytes())
+    data[at] ^= 1
+    path.write_bytes(bytes(data))
+
+
+def embeddings_cut_short(folder: Path) -> None:
+    path = with_embeddings(folder) / "rinalmo_random/1.h5"
+    path.write_bytes(path.read_bytes()[:-200])
+
+
+def no_embeddings(folder: Path) -> None:
+    (with_embeddings(folder) / "esm2_random/1.h5").unlink()
+
+
+def embeddings_of_other_weights(folder: Path) -> None:
+    with_embeddings(folder, "random:7")
+
+
+def sequence_not_embedded(folder: Path) -> None:
+    path = with_embeddings(folder) / "sequences.parquet"
+    table = read_table(path, "sequences")
+    more = table.iloc[:1].assign(sequence="MK", sequence_sha256=sha256_of_text("MK"), molecule_type="protein")
+    write_table(pd.concat([table, more]), path, "sequences")
+
+
+def residue_not_embedded(folder: Path) -> None:
+    path = with_embeddings(folder) / "sequences.parquet"
+    table = read_table(path, "sequences")
+    table.loc[0, "sequence"] = table.loc[0, "sequence"] + "A"
+    write_table(table, path, "sequences")
+
+
 PARSED = "results/parsed/prbabv2/measurements.parquet"
 LABELS = "results/pra310/calibrate/labels.parquet"
 RECORDS = "results/pra310/select/records.parquet"
@@ -177,6 +244,12 @@ FAULTS: list[tuple[str, Fault, str]] = [
     ("split_whole", protein_cluster_in_two_folds, "protein cluster y"),
     ("split_whole", drop(FOLDS, "folds"), "record without a fold"),
     ("predictions_cover", drop(PREDICTIONS, "predictions"), "1a00:A:B"),
+    ("embeddings_whole", damaged_embeddings, "esm2_random/0.h5 its content has sha256"),
+    ("embeddings_whole", embeddings_cut_short, "rinalmo_random/1.h5"),
+    ("embeddings_whole", no_embeddings, "esm2_random/1.h5"),
+    ("embeddings_whole", embeddings_of_other_weights, "weights is random:7, that of this run is random:0"),
+    ("embeddings_whole", sequence_not_embedded, "1 sequences are not embedded"),
+    ("embeddings_whole", residue_not_embedded, "another number of rows than residues"),
     ("plausible", implausible_source, "outside -20 to 0"),
     ("plausible", edit(RECORDS, "records", "temperature_k", 400.0), "outside 273 to 373 K"),
 ]
@@ -189,6 +262,16 @@ def test_a_whole_run_passes_every_check(folder: Path) -> None:
     assert set(findings["check"]) == {check.__name__ for check in CHECKS + PREDICTION_CHECKS}
     missing = findings[(findings["check"] == "source_bytes") & (findings["verdict"] == "note")]
     assert missing["subject"].tolist() == ["prdbv3/prdbv3.csv"]
+
+
+def test_whole_embeddings_pass(folder: Path) -> None:
+    with_embeddings(folder)
+    code, findings = run_audit(folder)
+    assert code == 0
+    row = findings[findings["check"] == "embeddings_whole"].iloc[0]
+    assert (row["verdict"], row["detail"]) == (
+        "pass", "21 sequences, 2 language models: esm2_random, rinalmo_random"
+    )  # fmt: skip
 
 
 def test_counts_that_differ_are_notes(folder: Path) -> None:

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from copra.config import Coformer, Embed, Esm2, Rinalmo
-from copra.embed.store import embed_sequences
+from copra.embed.shard import embed_sequences
 from copra.files import sha256_of_text
 from copra.structure.interface import Interface
 from copra.structure.residues import RESIDUE_TYPES
@@ -147,7 +147,7 @@ def embedded() -> Callable[[World, Path], tuple[Path, Path]]:
     """Write embeddings by two small random language models, named esm2_random and rinalmo_random."""
 
     def embed(world: World, folder: Path) -> tuple[Path, Path]:
-        settings = Embed(shards=1, max_tokens_per_batch=500, dtype="float32")
+        settings = Embed(shards=1, max_tokens_per_batch=500, dtype="float32", autocast="none")
         esm2 = Esm2(family="esm2", layers=1, width=16, heads=2, weights="random:0")
         rinalmo = Rinalmo(family="rinalmo", layers=1, width=8, heads=2, weights="random:0")
         paths = (folder / "esm2.h5", folder / "rinalmo.h5")

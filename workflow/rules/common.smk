@@ -9,6 +9,7 @@ REPOSITORY = workflow.basedir
 sys.path.insert(0, REPOSITORY)
 
 from copra.config_file import parse_config
+from copra.embed.sizes import memory_mb
 from copra.errors import CopraError
 from copra.provenance.fingerprint import fingerprint
 from copra.provenance.plan import announce_gpu_jobs

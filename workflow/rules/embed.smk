@@ -32,14 +32,20 @@ rule embed_sequences:
         "../../envs/copra.yaml"
     resources:
         gpu=1,
+        mem_mb=lambda wildcards, attempt: memory_mb(
+            run.language_models[wildcards.language_model], run.embed.max_tokens_per_batch, attempt
+        ),
     params:
         code=fingerprint("embed-sequences"),
         model=lambda wildcards: as_json(run.language_models[wildcards.language_model]),
         settings=as_json(run.embed),
+        # finished batches; no output, so that snakemake does not take them away before a job that goes on
+        parts=os.path.join(run.paths.raw, "embeddings"),
         weights=lambda wildcards, input: (f"--weights {shlex.quote(str(input.weights))}" if input.weights else ""),
     shell:
         "copra embed-sequences {input.sequences:q} --shard {wildcards.shard} --name {wildcards.language_model} "
-        "--model {params.model:q} {params.weights} --settings {params.settings:q} --out {output:q} 2> {log:q}"
+        "--model {params.model:q} {params.weights} --settings {params.settings:q} --parts {params.parts:q} "
+        "--out {output:q} 2> {log:q}"
 
 
 rule embeddings:
