@@ -6,7 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from copra.config_base import Count, Fraction, Name, Positive, Settings
+from copra.config_base import Count, Name, Positive, Settings
+from copra.config_model import Architecture, Coformer, Pretraining
 from copra.config_split import Split
 
 
@@ -161,36 +162,6 @@ class ForestBaseline(Settings):
     shuffle_labels: bool
 
 
-class Coformer(Settings):
-    """Co-Former and how it is fine-tuned; `protein_lm` and `rna_lm` name language models or are null."""
-
-    model: Literal["coformer"]
-    protein_lm: str | None
-    rna_lm: str | None
-    blocks: Count
-    sequence_width: Count
-    pair_width: Count
-    heads: Count
-    outer_product_width: Count
-    head_width: Count
-    dropout: Fraction
-    interface_nodes: Count
-    learning_rate: Positive
-    weight_decay: Annotated[float, Field(ge=0)]
-    batch_size: Count
-    epochs: Count
-    patience_epochs: Count
-    gradient_clip: Positive
-    inner_folds: Annotated[int, Field(ge=2)]
-    shuffle_labels: bool
-
-    @model_validator(mode="after")
-    def _heads_divide(self) -> Coformer:
-        if self.sequence_width % self.heads or (self.sequence_width // self.heads) % 2:
-            raise ValueError(f"sequence_width ({self.sequence_width}) must be an even multiple of heads ({self.heads})")
-        return self
-
-
 Experiment = Annotated[MeanBaseline | ForestBaseline | Coformer, Field(discriminator="model")]
 
 
@@ -198,7 +169,6 @@ class Evaluate(Settings):
     """Which experiments stand in the table, and its intervals."""
 
     table1: Annotated[list[Name], Field(min_length=1)]
-    protocol: Literal["nested"]
     seeds: Annotated[list[int], Field(min_length=1)]
     bootstrap_samples: Annotated[int, Field(ge=100)]
     confidence: Annotated[float, Field(gt=0.5, lt=1)]
@@ -220,6 +190,7 @@ class Config(Settings):
     split: Split
     language_models: dict[Name, LanguageModel]
     embed: Embed
+    pretraining: Pretraining
     experiments: dict[Name, Experiment]
     evaluate: Evaluate
 
@@ -229,11 +200,28 @@ class Config(Settings):
             if name not in self.experiments:
                 raise ValueError(f"evaluate.table1: '{name}' is not in experiments: {sorted(self.experiments)}")
         for name, experiment in self.experiments.items():
-            if not isinstance(experiment, Coformer):
-                continue
-            for key, family in (("protein_lm", "esm2"), ("rna_lm", "rinalmo")):
-                lm = getattr(experiment, key)
-                if lm is not None and (lm not in self.language_models or self.language_models[lm].family != family):
-                    allowed = [n for n, m in self.language_models.items() if m.family == family]
-                    raise ValueError(f"experiments.{name}.{key}: '{lm}' is none of {allowed}")
+            if isinstance(experiment, Coformer):
+                self._check_language_models(f"experiments.{name}", experiment)
+                self._check_pretrained(f"experiments.{name}", experiment)
+        for name, recipe in self.pretraining.recipes.items():
+            self._check_language_models(f"pretraining.recipes.{name}", recipe)
         return self
+
+    def _check_language_models(self, where: str, architecture: Architecture) -> None:
+        for key, family in (("protein_lm", "esm2"), ("rna_lm", "rinalmo")):
+            lm = getattr(architecture, key)
+            if lm is not None and (lm not in self.language_models or self.language_models[lm].family != family):
+                allowed = [n for n, m in self.language_models.items() if m.family == family]
+                raise ValueError(f"{where}.{key}: '{lm}' is none of {allowed}")
+
+    def _check_pretrained(self, where: str, experiment: Coformer) -> None:
+        if experiment.pretrained is None:
+            return
+        recipe = self.pretraining.recipes.get(experiment.pretrained)
+        if recipe is None:
+            known = sorted(self.pretraining.recipes)
+            raise ValueError(f"{where}.pretrained: '{experiment.pretrained}' is none of {known}")
+        for key in Architecture.model_fields:
+            ours, theirs = getattr(experiment, key), getattr(recipe, key)
+            if ours != theirs and key not in ("dropout", "interface_nodes"):
+                raise ValueError(f"{where}.{key} is {ours}, in its recipe '{experiment.pretrained}' it is {theirs}")

@@ -1,0 +1,112 @@
+"""The part of the configuration on Co-Former: its architecture, its pre-training and its fine-tuning."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from copra.config_base import Count, Fraction, Name, Positive, Settings
+
+NotNegative = Annotated[float, Field(ge=0)]
+
+
+class Switches(Settings):
+    """Where the paper and the official code differ; null = as the preset has it. See copra/model/design.py."""
+
+    attention_mask: Literal["multiplied", "additive"] | None = None
+    rotary: bool | None = None
+    feed_forward: Literal["relu", "swiglu"] | None = None
+    residual_from: Literal["input", "normed"] | None = None
+    outer_product: Literal["full", "squeezed"] | None = None
+    pair_update: Literal["once", "twice"] | None = None
+    pair_feed_forward: bool | None = None
+    special_node_geometry: bool | None = None
+    contrast_hides_pairs: bool | None = None
+    distance_loss_mean: Literal["complex", "pairs"] | None = None
+    contrast_loss_divisor: Literal["batch_squared", "batch"] | None = None
+    masked_nodes_from: Literal["interface", "all_positions"] | None = None
+
+
+class Architecture(Settings):
+    """Co-Former's size; `protein_lm` and `rna_lm` name language models or are null."""
+
+    protein_lm: str | None
+    rna_lm: str | None
+    preset: Literal["paper", "official"]
+    switches: Switches
+    blocks: Count
+    sequence_width: Count
+    pair_width: Count
+    heads: Count
+    outer_product_width: Count  # of the squeezed outer product
+    dropout: Fraction
+    interface_nodes: Count
+
+    @model_validator(mode="after")
+    def _heads_divide(self) -> Architecture:
+        if self.sequence_width % self.heads or (self.sequence_width // self.heads) % 2:
+            raise ValueError(f"sequence_width ({self.sequence_width}) must be an even multiple of heads ({self.heads})")
+        return self
+
+
+class Plateau(Settings):
+    """Multiply the learning rate by `factor` after `patience_epochs` without a better validation loss."""
+
+    factor: Annotated[float, Field(gt=0, lt=1)]
+    patience_epochs: Annotated[int, Field(ge=0)]
+    min_learning_rate: NotNegative
+
+
+class Training(Settings):
+    """How the one training loop runs, for every task."""
+
+    learning_rate: Positive
+    weight_decay: NotNegative
+    batch_size: Count  # of all ranks together
+    accumulate_batches: Count  # batches to one step of the optimiser
+    epochs: Count
+    patience_epochs: Count
+    gradient_clip: Positive | None
+    plateau: Plateau | None
+    precision: Literal["fp32", "bf16", "fp16"]
+    checkpoint_minutes: Positive  # besides one after every epoch
+    loader_threads: Annotated[int, Field(ge=0)]  # that prepare batches ahead; 0 = when they are needed
+
+
+class Coformer(Architecture, Training):
+    """Co-Former fine-tuned to dG."""
+
+    model: Literal["coformer"]
+    head_width: Count
+    pretrained: Name | None  # a recipe of pretraining.recipes; null = from scratch
+    protocol: Literal["nested", "paper"]  # paper: the best epoch is chosen on the fold that is reported
+    inner_folds: Annotated[int, Field(ge=2)]
+    shuffle_labels: bool
+
+
+class Recipe(Architecture, Training):
+    """One way of pre-training (Table 4 of the paper)."""
+
+    contrast: bool  # CPRI
+    distance: Literal["none", "all", "interface", "masked_interface"]  # none, DM, IDM, MIDM
+    alpha: NotNegative  # weight of the distance loss
+    temperature: Positive
+    masked_samples: Fraction  # of the batch (MIDM)
+    masked_nodes: Fraction  # of a masked complex
+    validation_clusters: Annotated[float, Field(gt=0, lt=1)]  # whole clusters of proteins held out
+
+    @model_validator(mode="after")
+    def _has_a_task(self) -> Recipe:
+        if not self.contrast and self.distance == "none":
+            raise ValueError("contrast is false and distance is none: nothing to learn")
+        return self
+
+
+class Pretraining(Settings):
+    """Which pairs are seen, and the recipes."""
+
+    purge: Literal["per_fold", "none"]  # per_fold: one run a fold, without relatives of its test complexes
+    ranks: Count  # processes side by side, one GPU each
+    max_pairs: Count | None  # null = all of PRI30k; otherwise a seeded sample of whole entries
+    recipes: dict[Name, Recipe]
