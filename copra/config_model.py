@@ -34,7 +34,7 @@ class Architecture(Settings):
     protein_lm: str | None
     rna_lm: str | None
     preset: Literal["paper", "official"]
-    switches: Switches
+    switches: Switches | None  # no {} in config.yaml: YAML's anchors would share it between experiments
     blocks: Count
     sequence_width: Count
     pair_width: Count
@@ -50,14 +50,6 @@ class Architecture(Settings):
         return self
 
 
-class Plateau(Settings):
-    """Multiply the learning rate by `factor` after `patience_epochs` without a better validation loss."""
-
-    factor: Annotated[float, Field(gt=0, lt=1)]
-    patience_epochs: Annotated[int, Field(ge=0)]
-    min_learning_rate: NotNegative
-
-
 class Training(Settings):
     """How the one training loop runs, for every task."""
 
@@ -68,7 +60,9 @@ class Training(Settings):
     epochs: Count
     patience_epochs: Count
     gradient_clip: Positive | None
-    plateau: Plateau | None
+    plateau_factor: Annotated[float, Field(gt=0, lt=1)] | None  # of the learning rate; null = it stays
+    plateau_patience_epochs: Annotated[int, Field(ge=0)]  # without a better validation loss
+    min_learning_rate: NotNegative
     precision: Literal["fp32", "bf16", "fp16"]
     checkpoint_minutes: Positive  # besides one after every epoch
     loader_threads: Annotated[int, Field(ge=0)]  # that prepare batches ahead; 0 = when they are needed
