@@ -22,6 +22,7 @@ include: "workflow/rules/pri30k.smk"
 include: "workflow/rules/pra310.smk"
 include: "workflow/rules/split.smk"
 include: "workflow/rules/embed.smk"
+include: "workflow/rules/pretrain.smk"
 include: "workflow/rules/train.smk"
 include: "workflow/rules/evaluate.smk"
 include: "workflow/rules/provenance.smk"
@@ -33,6 +34,7 @@ localrules:
     pri30k,
     pra310,
     embeddings,
+    pretraining,
 
 
 rule all:
@@ -41,6 +43,7 @@ rule all:
         rules.pri30k.input,
         rules.pra310.input,
         rules.embeddings.input,
+        rules.pretraining.input,
         rules.table1.output,
         rules.report_leakage.output,
         rules.audit.output,

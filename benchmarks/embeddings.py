@@ -33,9 +33,8 @@ from copra.embed.language_models import LanguageModel, load_language_model
 from copra.embed.shard import compute_parts, describe, token_batches
 from copra.embed.store import Stored, read_embeddings, write_embeddings
 from copra.files import sha256_of_text
-from copra.model.coformer import AffinityModel
+from copra.model.coformer import AffinityModel, shape_of
 from copra.structure.interface import NODE_ARRAYS, Interface
-from copra.train.affinity import model_shape
 from copra.train.data import build_sample, collate
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -137,7 +136,7 @@ def measure_step() -> float:
     rows = generator.normal(size=(n, WIDTH)).astype(np.float32)
     sample = build_sample(complex_, n, 0.0, {"a": rows}, {"b": rows})
     batch = collate([sample] * STEP_COMPLEXES, torch.device("cpu"))
-    model = AffinityModel(model_shape(experiment, WIDTH, WIDTH))
+    model = AffinityModel(shape_of(experiment, experiment.head_width, WIDTH, WIDTH))
     return seconds(lambda: model(batch.nodes, batch.protein_lm, batch.rna_lm).square().mean().backward())
 
 

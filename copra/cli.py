@@ -37,6 +37,8 @@ STAGES: dict[str, dict[str, tuple[str, str]]] = {
         "read-structures": ("copra.structure.shard", "read one shard of coordinate files into arrays"),
         "gather-structures": ("copra.structure.shard", "join the tables of all shards"),
         "build-interfaces": ("copra.structure.shard", "cut the interfaces of one shard's complexes"),
+        "build-pair-interfaces": ("copra.structure.pairs", "cut the interfaces of one shard's pre-training pairs"),
+        "measure-distances": ("copra.structure.distance_bins", "bin the distances within the interfaces of pairs"),
     },
     "datasets": {
         "build-pri30k": ("copra.pri30k.build", "pre-training pairs: connected chains, length limits"),
@@ -62,9 +64,11 @@ STAGES: dict[str, dict[str, tuple[str, str]]] = {
     },
     "train": {
         "fit-baseline": ("copra.train.baseline", "fit a classical baseline on one fold"),
+        "pretrain": ("copra.train.pretrain", "pre-train Co-Former on chain pairs without labels"),
         "train-fold": ("copra.train.finetune", "train Co-Former on one fold"),
     },
     "evaluate": {
+        "evaluate-pretraining": ("copra.evaluate.pretraining", "what a pre-trained model knows of held-out pairs"),
         "evaluate": ("copra.evaluate.metrics", "metrics with intervals, from predictions"),
         "table1": ("copra.evaluate.tables", "the results table as Markdown and TSV"),
         "report": ("copra.evaluate.report", "the self-contained HTML report"),

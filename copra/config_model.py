@@ -18,14 +18,17 @@ class Switches(Settings):
     rotary: bool | None = None
     feed_forward: Literal["relu", "swiglu"] | None = None
     residual_from: Literal["input", "normed"] | None = None
+    feed_forward_residual_from: Literal["normed", "input"] | None = None
     outer_product: Literal["full", "squeezed"] | None = None
     pair_update: Literal["once", "twice"] | None = None
     pair_feed_forward: bool | None = None
+    final_layer_norm: bool | None = None
     special_node_geometry: bool | None = None
     contrast_hides_pairs: bool | None = None
+    distance_mask: Literal["pairs", "nodes"] | None = None
+    masked_nodes_from: Literal["interface", "all_positions"] | None = None
     distance_loss_mean: Literal["complex", "pairs"] | None = None
     contrast_loss_divisor: Literal["batch_squared", "batch"] | None = None
-    masked_nodes_from: Literal["interface", "all_positions"] | None = None
 
 
 class Architecture(Settings):
@@ -83,11 +86,13 @@ class Recipe(Architecture, Training):
     """One way of pre-training (Table 4 of the paper)."""
 
     contrast: bool  # CPRI
+    contrast_pass: Literal["together", "apart"]  # apart: neither molecule's pass can tell anything of the other
     distance: Literal["none", "all", "interface", "masked_interface"]  # none, DM, IDM, MIDM
     alpha: NotNegative  # weight of the distance loss
     temperature: Positive
     masked_samples: Fraction  # of the batch (MIDM)
     masked_nodes: Fraction  # of a masked complex
+    false_negatives: Literal["kept", "left_out"]  # complexes of the batch that share a sequence (CPRI)
     validation_clusters: Annotated[float, Field(gt=0, lt=1)]  # whole clusters of proteins held out
 
     @model_validator(mode="after")
@@ -97,10 +102,18 @@ class Recipe(Architecture, Training):
         return self
 
 
+class HeldOut(Settings):
+    """How held-out pairs are chosen and asked about, the same for every recipe."""
+
+    protein_identity: Annotated[float, Field(ge=0.4, le=1)]  # of the clusters (CD-HIT) that are held out whole
+    retrieval_candidates: Annotated[int, Field(ge=2)]  # distinct sequences among which the partner is looked for
+
+
 class Pretraining(Settings):
     """Which pairs are seen, and the recipes."""
 
     purge: Literal["per_fold", "none"]  # per_fold: one run a fold, without relatives of its test complexes
     ranks: Count  # processes side by side, one GPU each
     max_pairs: Count | None  # null = all of PRI30k; otherwise a seeded sample of whole entries
+    held_out: HeldOut
     recipes: dict[Name, Recipe]

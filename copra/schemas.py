@@ -210,6 +210,7 @@ TABLES = {
         (
             "experiment string", "protocol string", "seed int", "fold int", "record_id string",
             "measured_dg_kcal_mol float", "predicted_dg_kcal_mol float?", "weights string",
+            "architecture string",
         ),
     ),
     # one row per experiment, subset, aggregate and metric, with its interval
@@ -218,7 +219,18 @@ TABLES = {
         (
             "experiment string", "protocol string", "subset string", "aggregate string", "metric string",
             "value float?", "ci_low float?", "ci_high float?", "n_records int", "n_seeds int", "weights string",
-            "status string", "note string",
+            "architecture string", "status string", "note string",
+        ),
+    ),
+    # one row per pair that pre-training used: trained on, or held out with its cluster of proteins
+    "pretraining_pairs": Table(("pair_id",), ("pair_id string", "cluster string", "part string")),
+    # one row per question that is put to a pre-trained model on held-out pairs, metric and predictor
+    "pretraining": Table(
+        ("recipe", "scope", "task", "condition", "metric", "predictor"),
+        (
+            "recipe string", "scope string", "task string", "condition string", "metric string", "predictor string",
+            "value float", "ci_low float", "ci_high float", "n_pairs int", "n_clusters int", "n_rna_seen int",
+            "n_candidates float?", "architecture string", "weights string", "seed int",
         ),
     ),
     # one row per check of the audit

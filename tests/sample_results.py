@@ -210,7 +210,8 @@ def _predictions(
                 rows = [
                     fill("predictions", experiment=experiment, protocol="nested", seed=seed, fold=f,
                          record_id=f"{ids[i]}:A:B", measured_dg_kcal_mol=float(dg[i]),
-                         predicted_dg_kcal_mol=float(guess[i]), weights=weights)
+                         predicted_dg_kcal_mol=float(guess[i]), weights=weights,
+                         architecture="official" if experiment == "coformer" else "")
                     for i in np.flatnonzero(here)
                 ]  # fmt: skip
                 put(results / f"train/{experiment}/seed_{seed}/fold_{f}/predictions.parquet", "predictions", rows)

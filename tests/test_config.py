@@ -46,7 +46,7 @@ def test_a_file_that_is_no_configuration_is_named(root: Path, tmp_path: Path, te
         ("experiments.coformer_scratch.heads", 19, "sequence_width (320) must be an even multiple of heads (19)"),
         ("experiments.coformer_scratch.rna_lm", "esm2_650M", "'esm2_650M' is none of"),
         ("experiments.train_mean.model", "median", "experiments.train_mean"),
-        ("evaluate.protocol", "peek", "evaluate.protocol: found 'peek'"),
+        ("experiments.coformer_scratch.protocol", "peek", "protocol: found 'peek'"),
         ("sources.biolip2.sha256", "abc", "sources.biolip2.sha256: found 'abc'"),
     ],
 )

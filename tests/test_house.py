@@ -18,7 +18,7 @@ from copra.cli import STAGES
 
 VERBS = {verb: module for stage in STAGES.values() for verb, (module, _) in stage.items()}
 # rules that only name targets run nothing
-TARGETS = {"all", "pri30k", "pra310", "embeddings"}
+TARGETS = {"all", "pri30k", "pra310", "embeddings", "pretraining"}
 # verbs that a person calls, not a rule
 BY_HAND = {"diff", "embed", "sources", "trace", "write-demo"}
 BINARY = {".gz", ".parquet", ".h5", ".png", ".safetensors"}

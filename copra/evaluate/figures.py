@@ -30,7 +30,7 @@ STYLE: Any = {
 
 
 @contextmanager
-def _canvas(width_in: float, height_in: float) -> Iterator[tuple[Figure, io.BytesIO]]:
+def canvas(width_in: float, height_in: float) -> Iterator[tuple[Figure, io.BytesIO]]:
     """A figure in the house style that is written as SVG into the buffer at the end."""
     buffer = io.BytesIO()
     with mpl.rc_context(STYLE):
@@ -65,7 +65,7 @@ def scatter(said: pd.DataFrame, metrics: pd.DataFrame, experiments: list[str]) -
     finite = said[np.isfinite(said["predicted_dg_kcal_mol"])]
     both = pd.concat([finite["measured_dg_kcal_mol"], finite["predicted_dg_kcal_mol"]])
     low, high = (both.min() - 0.5, both.max() + 0.5) if len(both) else (-13.0, -5.0)
-    with _canvas(3.6 * columns, 3.75 * rows + 0.35) as (figure, buffer):
+    with canvas(3.6 * columns, 3.75 * rows + 0.35) as (figure, buffer):
         axes = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True).ravel()
         for axis, name in zip(axes, shown, strict=False):
             _scatter_panel(axis, finite[finite["experiment"] == name], low, high)
@@ -104,7 +104,7 @@ def forest_plot(metrics: pd.DataFrame, experiments: list[str], confidence: float
     part = metrics[(metrics["metric"] == "pcc") & (metrics["aggregate"] == "pooled") & (metrics["subset"] == "all")]
     by_name = part.set_index("experiment")
     shown = [name for name in experiments if name in by_name.index]
-    with _canvas(7.6, 0.5 * len(shown) + 1.3) as (figure, buffer):
+    with canvas(7.6, 0.5 * len(shown) + 1.3) as (figure, buffer):
         axis = figure.subplots()
         axis.axvline(0, color=PALE, lw=1.2)
         for y, name in enumerate(shown):
@@ -133,7 +133,7 @@ def label_histogram(records: pd.DataFrame) -> str:
     dg = records["dg_kcal_mol"]
     edges = np.arange(np.floor(dg.min() * 2) / 2, np.ceil(dg.max() * 2) / 2 + 0.75, 0.5).tolist()
     grades = sorted(set(records["label_grade"]))
-    with _canvas(5.4, 3.4) as (figure, buffer):
+    with canvas(5.4, 3.4) as (figure, buffer):
         axis = figure.subplots()
         axis.hist(
             [dg[records["label_grade"] == grade] for grade in grades], bins=edges, stacked=True, edgecolor="white",
@@ -150,7 +150,7 @@ def funnel_picture(funnel: pd.DataFrame) -> str:
     """How many rows are left after each reason of one dataset, and how many it took. A data URI."""
     ordered = funnel.sort_values("order", ignore_index=True)
     largest = max(int(ordered["rows_in"].max()), 1)
-    with _canvas(7.6, 0.34 * len(ordered) + 0.9) as (figure, buffer):
+    with canvas(7.6, 0.34 * len(ordered) + 0.9) as (figure, buffer):
         axis = figure.subplots()
         y = np.arange(len(ordered))
         lost = (ordered["rows_in"] - ordered["rows_out"]).clip(lower=0)
@@ -176,7 +176,7 @@ def fold_balance(folds: pd.DataFrame, records: pd.DataFrame) -> str:
     """Left: the clusters that fill each fold, one block per cluster; right: the labels of each fold. A data URI."""
     joined = folds.merge(records[["record_id", "dg_kcal_mol"]], on="record_id")
     numbers = sorted(set(joined["fold"]))
-    with _canvas(7.6, 3.2) as (figure, buffer):
+    with canvas(7.6, 3.2) as (figure, buffer):
         left, right = figure.subplots(1, 2, width_ratios=[3, 2])
         for y, fold in enumerate(numbers):
             sizes = joined[joined["fold"] == fold].groupby("cluster").size().sort_values(ascending=False, kind="stable")
@@ -200,7 +200,7 @@ def fold_balance(folds: pd.DataFrame, records: pd.DataFrame) -> str:
 
 def interface_sizes(contacts_per_record: list[int]) -> str:
     """Records by the number of residue pairs in contact. A data URI."""
-    with _canvas(5.4, 3.4) as (figure, buffer):
+    with canvas(5.4, 3.4) as (figure, buffer):
         axis = figure.subplots()
         axis.hist(contacts_per_record, bins=min(30, max(5, len(contacts_per_record) // 4)), color=COLOURS[2],
                   edgecolor="white")  # fmt: skip

@@ -19,6 +19,7 @@ __all__ = ["evaluate", "mae", "pearson", "rmse", "spearman"]
 
 log = logging.getLogger(__name__)
 
+PAPER_NOTE = "protocol of the paper: the labels of the reported fold chose the epoch"
 LABEL_TOLERANCE_KCAL_MOL = 1e-6  # a label that a training job read from the same file is the same number
 
 
@@ -62,9 +63,10 @@ def _experiment_rows(
 ) -> list[dict[str, Any]]:
     common = {
         "experiment": name,
-        "protocol": ",".join(sorted(set(said["protocol"]))) or settings.protocol,
+        "protocol": ",".join(sorted(set(said["protocol"]))),
         "n_seeds": int(said["seed"].nunique()),
         "weights": " | ".join(sorted(set(said["weights"]))),
+        "architecture": " | ".join(sorted(set(said["architecture"]))),
     }
     problem = find_problem(said, truth, settings)
     if problem:
@@ -144,7 +146,9 @@ def _subset_rows(
         "fold_mean": [inside & (fold == f) for f in np.unique(fold[inside])],
     }
     constant = [f for f in np.unique(fold) if all(np.ptp(g[fold == f]) == 0 for g in guess)]
-    note = "" if len(constant) < len(np.unique(fold)) else "one number per fold: its correlations say nothing"
+    notes = [PAPER_NOTE] if "paper" in part["protocol"] else []
+    if len(constant) == len(np.unique(fold)):
+        notes.append("one number per fold: its correlations say nothing")
     rows = []
     for aggregate, members in groups.items():
         for metric in METRICS:
@@ -152,7 +156,7 @@ def _subset_rows(
             low, high = interval(_mean_score(metric, measured, guess, members, draws), settings.confidence)
             numbers = {"value": value, "ci_low": low, "ci_high": high}
             kept = {key: None if np.isnan(number) else float(number) for key, number in numbers.items()}
-            rows.append(part | kept | {"aggregate": aggregate, "metric": metric, "status": "ok", "note": note})
+            rows.append(part | kept | {"aggregate": aggregate, "metric": metric, "status": "ok", "note": "; ".join(notes)})
     return rows
 
 

@@ -12,6 +12,7 @@ import yaml
 from copra.evaluate import figures
 from copra.evaluate.html import render
 from copra.evaluate.losses import losses
+from copra.evaluate.pretraining_report import pretraining_part
 from copra.evaluate.scores import METRICS
 from copra.evaluate.tables import format_value, weights_notice
 from copra.evaluate.trust import noise_ceiling_pcc, trust
@@ -36,7 +37,7 @@ def report(results: Path, *, config: Path, out: Path) -> None:
     shown = metrics[metrics["experiment"].isin(run.config.evaluate.table1)]
     values = _headline(run, records, shown) | _sources(run) | _record_summary(records) | _audit(findings)
     page = render(
-        TEMPLATE, **values, **losses(run), **trust(run), **_provenance(run),
+        TEMPLATE, **values, **losses(run), **trust(run), **pretraining_part(run), **_provenance(run),
         results=_results(shown, run.config.evaluate.table1),
         funnels=_funnels(run.table("funnel")), reasons=_reasons(run), figures=_figures(run, records, metrics),
     )  # fmt: skip
@@ -101,7 +102,8 @@ def _result_row(part: pd.DataFrame) -> dict[str, Any]:
         value, _, interval = text.partition(" ")
         sort = "" if pd.isna(row["value"]) else repr(float(row["value"]))
         cells.append({"value": value, "interval": interval, "sort": sort})
-    kept = {key: first[key] for key in ("experiment", "protocol", "weights", "status", "note", "n_records", "n_seeds")}
+    names = ("experiment", "protocol", "architecture", "weights", "status", "note", "n_records", "n_seeds")
+    kept = {key: first[key] for key in names}
     return kept | {"cells": cells}
 
 

@@ -14,7 +14,7 @@ from copra.tables import read_table
 UNITS = {"rmse": "kcal/mol", "mae": "kcal/mol", "pcc": "", "scc": ""}
 TSV_COLUMNS = [
     "experiment", "protocol", "subset", "aggregate", "metric", "value", "ci_low", "ci_high", "n_records", "n_seeds",
-    "weights", "status", "note",
+    "weights", "architecture", "status", "note",
 ]  # fmt: skip
 
 
@@ -71,8 +71,8 @@ def as_markdown(shown: pd.DataFrame, settings: Evaluate) -> str:
     names = {"pooled": "all held-out records together", "fold_mean": "mean over folds"}
     for (subset, aggregate), part in shown.groupby(["subset", "aggregate"], sort=False):
         lines += [f"## {subset}: {names[str(aggregate)]}", ""]
-        lines += ["| experiment | RMSE | MAE | PCC | SCC | n | seeds | protocol | weights | status |"]
-        lines += ["|---|---|---|---|---|---|---|---|---|---|"]
+        lines += ["| experiment | RMSE | MAE | PCC | SCC | n | seeds | protocol | architecture | weights | status |"]
+        lines += ["|---|---|---|---|---|---|---|---|---|---|---|"]
         lines += [_markdown_row(group) for _, group in part.groupby("position", sort=True)]
         lines.append("")
     failed = shown[shown["note"] != ""].drop_duplicates(["experiment", "note"])
@@ -85,8 +85,8 @@ def _markdown_row(group: pd.DataFrame) -> str:
     cells = [first["experiment"]]
     numbers = group.sort_values("metric")[["value", "ci_low", "ci_high"]].to_numpy(dtype=float)  # METRICS' order
     cells += [format_value(value, low, high, 2) for value, low, high in numbers.tolist()]
-    cells += [str(first["n_records"]), str(first["n_seeds"]), first["protocol"]]
-    cells += [first["weights"] or "–", first["status"]]
+    cells += [str(first["n_records"]), str(first["n_seeds"]), first["protocol"] or "–"]
+    cells += [first["architecture"] or "–", first["weights"] or "–", first["status"]]
     return "| " + " | ".join(_cell(cell) for cell in cells) + " |"
 
 

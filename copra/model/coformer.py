@@ -1,12 +1,7 @@
 """Co-Former: a dual-path transformer over the sequence embedding S and the pair embedding Z of an interface.
 
-Equation numbers are those of the CoPRA paper (AAAI 2025). One block is SSF -> layer norm -> feed-forward on both
-paths; SSF is structure-guided attention (1-3) and then the outer-product update of the pairs (4-5). Choices where
-the paper's text is silent or cannot be trained as printed:
-- (3) is printed without output projection and residual; both are here, and the feed-forward has a residual too.
-- the mask M is applied before the softmax (as minus infinity), so that attention weights still sum to one.
-- the d_s x d_s outer product of (4) is taken of a linear squeeze to a few channels.
-- queries and keys carry rotary positions: the index in the node list, special nodes first.
+Equation numbers are those of the CoPRA paper (AAAI 2025). Where paper and official code differ, a block follows its
+`Design` (copra/model/design.py).
 """
 
 from __future__ import annotations
@@ -17,13 +12,24 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from copra.config_model import Architecture
+from copra.model.attention import (
+    COMPLEX_NODE,
+    PROTEIN,
+    RNA,
+    attend,
+    attend_multiplied,
+    attention_mask,
+)
+from copra.model.attention import PROTEIN_NODE as PROTEIN_NODE
+from copra.model.attention import RNA_NODE as RNA_NODE
+from copra.model.design import Design, design_of
 from copra.model.heads import AffinityHead
-from copra.model.layers import SwiGLU, rotary_tables, rotate
+from copra.model.layers import FeedForward, rotary_tables, rotate
 from copra.model.pair_features import N_RESIDUE_TYPES, PADDING_TYPE, Nodes, PairEncoder
+from copra.model.pair_path import official_pair_update, pair_bias, paper_pair_update
 
-COMPLEX_NODE, PROTEIN_NODE, RNA_NODE = 0, 1, 2
-PROTEIN, RNA = 0, 1
-SEQUENCE_EXPANSION, PAIR_EXPANSION = 4, 2  # feed-forward width over path width, before SwiGLU's 2/3
+SEQUENCE_EXPANSION, PAIR_EXPANSION = 4, 2  # feed-forward width over path width; the text gives neither
 
 
 @dataclass(frozen=True)
@@ -31,14 +37,42 @@ class CoformerShape:
     """All that the weights' shapes depend on; `protein_lm_width` and `rna_lm_width` are 0 without language model."""
 
     blocks: int
-    sequence_width: int
-    pair_width: int
+    sequence_width: int  # d_s
+    pair_width: int  # d_z
     heads: int
-    outer_product_width: int
+    outer_product_width: int  # of the squeezed outer product
     head_width: int
     dropout: float
     protein_lm_width: int
     rna_lm_width: int
+    design: Design
+
+
+def shape_of(architecture: Architecture, head_width: int, protein_lm_width: int, rna_lm_width: int) -> CoformerShape:
+    """The model that a configuration asks for; the widths of the language models are 0 without them."""
+    return CoformerShape(
+        blocks=architecture.blocks,
+        sequence_width=architecture.sequence_width,
+        pair_width=architecture.pair_width,
+        heads=architecture.heads,
+        outer_product_width=architecture.outer_product_width,
+        head_width=head_width,
+        dropout=architecture.dropout,
+        protein_lm_width=protein_lm_width,
+        rna_lm_width=rna_lm_width,
+        design=design_of(architecture.preset, architecture.switches),
+    )
+
+
+@dataclass(frozen=True)
+class View:
+    """What a task lets Co-Former see."""
+
+    hidden_pairs: Tensor | None  # bool [B, L, L]: pairs whose Z is a learned token before the first block
+    within_molecules: bool  # M: protein attends to protein, RNA to RNA, the complex node to all
+
+
+EVERYTHING = View(hidden_pairs=None, within_molecules=False)
 
 
 class AffinityModel(nn.Module):
@@ -50,9 +84,8 @@ class AffinityModel(nn.Module):
         self.head = AffinityHead(shape.sequence_width, shape.head_width)
 
     def forward(self, nodes: Nodes, protein_lm: Tensor | None, rna_lm: Tensor | None) -> Tensor:
-        """Standardised dG, [B]; arguments as of `Coformer`."""
-        s, _ = self.coformer(nodes, protein_lm, rna_lm)
-        return self.head(s[:, COMPLEX_NODE])
+        """dG = MLP(C^s), standardised, [B]; arguments as of `Coformer`."""
+        return self.head(self.coformer.complex_node(nodes, protein_lm, rna_lm))
 
 
 class Coformer(nn.Module):
@@ -60,127 +93,149 @@ class Coformer(nn.Module):
 
     def __init__(self, shape: CoformerShape) -> None:
         super().__init__()
-        width = shape.sequence_width
-        self.type_embedding = nn.Embedding(N_RESIDUE_TYPES, width, padding_idx=PADDING_TYPE)
-        self.protein_projection = nn.Linear(shape.protein_lm_width, width) if shape.protein_lm_width else None
-        self.rna_projection = nn.Linear(shape.rna_lm_width, width) if shape.rna_lm_width else None
-        self.input_norm = nn.LayerNorm(width)
-        self.pair_encoder = PairEncoder(shape.pair_width)
+        d_s, d_z, design = shape.sequence_width, shape.pair_width, shape.design
+        self.type_embedding = nn.Embedding(N_RESIDUE_TYPES, d_s, padding_idx=PADDING_TYPE)
+        self.protein_projection = nn.Linear(shape.protein_lm_width, d_s) if shape.protein_lm_width else None
+        self.rna_projection = nn.Linear(shape.rna_lm_width, d_s) if shape.rna_lm_width else None
+        self.input_norm = nn.LayerNorm(d_s)
+        self.pair_encoder = PairEncoder(d_z, design.special_node_geometry)
+        self.mask_token = nn.Parameter(torch.randn(d_z))
         self.blocks = nn.ModuleList(Block(shape) for _ in range(shape.blocks))
+        self.final_norm = nn.LayerNorm(d_s) if design.final_layer_norm else nn.Identity()
+        self.final_pair_norm = nn.LayerNorm(d_z) if design.final_layer_norm else nn.Identity()
 
-    def forward(self, nodes: Nodes, protein_lm: Tensor | None, rna_lm: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Run all blocks.
+    def forward(
+        self, nodes: Nodes, protein_lm: Tensor | None, rna_lm: Tensor | None, view: View = EVERYTHING
+    ) -> tuple[Tensor, Tensor]:
+        """Run all blocks on all nodes and pairs.
 
         `protein_lm` [B, L, width of the protein model] and `rna_lm` [B, L, width of the RNA model] hold the
         embeddings at the rows of their molecule's residues and anything finite elsewhere; None without such a model.
         """
-        s = self.type_embedding(nodes.residue_type)  # the special nodes' own types are their learned tokens
+        s = self._sequence_embedding(nodes, protein_lm, rna_lm)
+        z = self._pair_embedding(nodes, view)
+        allowed = attention_mask(nodes, view.within_molecules)
+        for block in self.blocks:
+            s, z = block(s, z, allowed, nodes.valid)
+        return self.final_norm(s), self.final_pair_norm(z)
+
+    def complex_node(
+        self, nodes: Nodes, protein_lm: Tensor | None, rna_lm: Tensor | None, view: View = EVERYTHING
+    ) -> Tensor:
+        """C^s, the complex node's row of S, [B, sequence_width]; arguments as of `forward`.
+
+        Only what reaches it is computed: the last block has one row and no pair update, and of the pairs that it
+        reads the block before it updates that row alone.
+        """
+        s = self._sequence_embedding(nodes, protein_lm, rna_lm)
+        z = self._pair_embedding(nodes, view)
+        allowed = attention_mask(nodes, view.within_molecules)
+        *others, last = self.blocks
+        for i, block in enumerate(others):
+            s, z = block(s, z, allowed, nodes.valid, pair_rows=1 if i == len(others) - 1 else None)
+        s, _ = last(s, z[:, : COMPLEX_NODE + 1], allowed, nodes.valid, pair_rows=0)
+        return self.final_norm(s)[:, COMPLEX_NODE]
+
+    def _sequence_embedding(self, nodes: Nodes, protein_lm: Tensor | None, rna_lm: Tensor | None) -> Tensor:
+        """S^(0); the special nodes' own types are their learned tokens."""
+        s = self.type_embedding(nodes.residue_type)
         s = s + _projected(self.protein_projection, protein_lm, nodes.molecule == PROTEIN)
         s = s + _projected(self.rna_projection, rna_lm, nodes.molecule == RNA)
-        s = self.input_norm(s)
+        return self.input_norm(s)
+
+    def _pair_embedding(self, nodes: Nodes, view: View) -> Tensor:
+        """Z^(0)."""
         z = self.pair_encoder(nodes)
-        allowed = attention_mask(nodes)
-        for block in self.blocks:
-            s, z = block(s, z, allowed)
-        return s, z
+        if view.hidden_pairs is None:
+            return z
+        return torch.where(view.hidden_pairs.unsqueeze(-1), self.mask_token.to(z.dtype), z)
 
 
 class Block(nn.Module):
-    """{S, Z}^(l) -> {S, Z}^(l+1) = FFN(LN(SSF(S, Z)))."""
+    """{S, Z}^(l) -> {S, Z}^(l+1) = {FFN(LN(S^)), FFN(LN(Z^))} with {S^, Z^} = SSF({S, Z}^(l))."""
 
     def __init__(self, shape: CoformerShape) -> None:
         super().__init__()
-        self.attention = StructureGuidedAttention(shape)
-        self.outer_product = OuterProductUpdate(shape)
-        self.sequence_norm = nn.LayerNorm(shape.sequence_width)
-        self.sequence_transition = Transition(shape.sequence_width, SEQUENCE_EXPANSION)
-        self.pair_norm = nn.LayerNorm(shape.pair_width)
-        self.pair_transition = Transition(shape.pair_width, PAIR_EXPANSION)
+        d_s, d_z, design = shape.sequence_width, shape.pair_width, shape.design
+        self.design, self.heads, self.dropout = design, shape.heads, shape.dropout
+        self.attention_norm = nn.LayerNorm(d_s) if design.residual_from == "normed" else nn.Identity()
+        self.to_qkv = nn.Linear(d_s, 3 * d_s, bias=False)
+        self.pair_bias = nn.Linear(d_z, shape.heads, bias=False)
+        self.attention_out = nn.Linear(d_s, d_s, bias=False)
+        self.feed_forward_norm = nn.LayerNorm(d_s)
+        self.feed_forward = FeedForward(d_s, SEQUENCE_EXPANSION, design.feed_forward)
 
-    def forward(self, s: Tensor, z: Tensor, allowed: Tensor) -> tuple[Tensor, Tensor]:
-        """S [B, L, d_s], Z [B, L, L, d_z], allowed [B, L, L] -> the same shapes."""
-        s = s + self.attention(s, z, allowed)
-        z = z + self.outer_product(s)
-        s, z = self.sequence_norm(s), self.pair_norm(z)
-        return s + self.sequence_transition(s), z + self.pair_transition(z)
+        squeezed = design.outer_product == "squeezed"
+        c = shape.outer_product_width if squeezed else d_s
+        self.outer_squeeze = nn.Linear(d_s, c) if squeezed else nn.Identity()
+        self.outer_linear = nn.Linear(c * c, d_z)
+        self.pair_projection = nn.Linear(d_z, d_z, bias=False) if design.pair_update == "twice" else None
+        self.pair_norm = nn.LayerNorm(d_z)
+        self.pair_feed_forward = (
+            FeedForward(d_z, PAIR_EXPANSION, design.feed_forward) if design.pair_feed_forward else None
+        )
 
+    def forward(
+        self, s: Tensor, z: Tensor, allowed: Tensor, valid: Tensor, pair_rows: int | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """S [B, L, d_s], Z [B, R, L, d_z], M [B, L, L], valid nodes [B, L] -> S [B, R, d_s], Z [B, pair_rows, L, d_z].
 
-class StructureGuidedAttention(nn.Module):
-    """Multi-head attention whose scores are biased by the pair embedding, equations 1 to 3."""
-
-    def __init__(self, shape: CoformerShape) -> None:
-        super().__init__()
-        width = shape.sequence_width
-        self.heads = shape.heads
-        self.dropout = shape.dropout
-        self.to_qkv = nn.Linear(width, 3 * width, bias=False)
-        self.pair_bias = nn.Linear(shape.pair_width, shape.heads, bias=False)
-        self.out = nn.Linear(width, width, bias=False)
-
-    def forward(self, s: Tensor, z: Tensor, allowed: Tensor) -> Tensor:
-        """The update of S, [B, L, d_s]."""
-        b, length, width = s.shape
-        # (1) Q, K, V = S [W_Q, W_K, W_V], each [B, H, L, d_k]
-        q, k, v = self.to_qkv(s).view(b, length, 3, self.heads, width // self.heads).permute(2, 0, 3, 1, 4)
-        cosine, sine = rotary_tables(length, width // self.heads, s.device)
-        q, k = rotate(q, cosine, sine), rotate(k, cosine, sine)
-        # (2) A = Q K^T / sqrt(d_k) + Linear(Z); the mask joins the bias here
-        bias = self.pair_bias(z).permute(0, 3, 1, 2)  # [B, H, L, L]
-        bias = bias.masked_fill(~allowed[:, None], float("-inf"))
-        # (3) softmax(A) V, under M
-        dropout = self.dropout if self.training else 0.0
-        y = F.scaled_dot_product_attention(q, k, v, attn_mask=bias, dropout_p=dropout)
-        return F.dropout(self.out(y.transpose(1, 2).reshape(b, length, width)), self.dropout, self.training)
-
-
-class OuterProductUpdate(nn.Module):
-    """Pair update from the outer product of the updated sequence, equations 4 and 5."""
-
-    def __init__(self, shape: CoformerShape) -> None:
-        super().__init__()
-        squeezed = shape.outer_product_width
-        self.squeeze = nn.Linear(shape.sequence_width, squeezed)
-        self.weight = nn.Parameter(torch.empty(squeezed, squeezed, shape.pair_width))
-        nn.init.normal_(self.weight, std=1 / squeezed)
-        self.bias = nn.Parameter(torch.zeros(shape.pair_width))
-
-    def forward(self, s: Tensor) -> Tensor:
-        """S [B, L, d_s] -> Linear(o_ij) with o_ij = s_i (x) s_j, [B, L, L, d_z].
-
-        One side meets the weight first, so the [L, L, c, c] outer products never lie in memory.
+        S comes out for the R rows of Z that come in (L, or the first alone), Z for the first `pair_rows` (None: R).
         """
-        u = self.squeeze(s)  # [B, L, c]
-        b, length, _ = u.shape
-        half = torch.einsum("aez,bje->bajz", self.weight, u).flatten(2)  # [B, c, L * d_z]
-        return (u @ half).view(b, length, length, -1) + self.bias  # (4) and (5)
+        s = self.attention_norm(s)
+        y = self.attention(s, z, allowed, valid)
+        s_hat = s[:, : z.shape[1]] + self._dropped(self.attention_out(y))
+        if pair_rows != 0:
+            z = self.updated_pairs(z[:, :pair_rows], y)
+        return self.updated_sequence(s_hat), z
 
+    def attention(self, s: Tensor, z: Tensor, allowed: Tensor, valid: Tensor) -> Tensor:
+        """Structure-guided multi-head attention, equations (1) to (3): the heads' output side by side, [B, R, d_s]."""
+        b, length, d_s = s.shape
+        rows, d_k = z.shape[1], d_s // self.heads
+        # (1) Q, K, V = S [W_Q, W_K, W_V], each [B, H, L, d_k]
+        q, k, v = self.to_qkv(s).view(b, length, 3, self.heads, d_k).permute(2, 0, 3, 1, 4)
+        if self.design.rotary:
+            cosine, sine = rotary_tables(length, d_k, s.device)
+            q, k = rotate(q, cosine, sine).to(v.dtype), rotate(k, cosine, sine).to(v.dtype)
+        q, allowed = q[:, :, :rows], allowed[:, :rows]
+        # (2) A = Q K^T / sqrt(d_k) + Linear(Z)
+        bias = pair_bias(z, self.pair_bias.weight)
+        # (3) softmax(A) V under M
+        if self.design.attention_mask == "multiplied":
+            y = attend_multiplied(q, k, v, bias, allowed, valid, self._dropout_rate)
+        else:
+            y = attend(q, k, v, bias, allowed, self._dropout_rate)
+        return y.transpose(1, 2).reshape(b, rows, d_s)
 
-class Transition(nn.Module):
-    """The feed-forward module, SwiGLU."""
+    def updated_sequence(self, s_hat: Tensor) -> Tensor:
+        """The sequence path's layer norm and feed-forward, FFN(x) = x + MLP(x)."""
+        normed = self.feed_forward_norm(s_hat)
+        residual = normed if self.design.feed_forward_residual_from == "normed" else s_hat
+        return residual + self.feed_forward(normed)
 
-    def __init__(self, width: int, expansion: int) -> None:
-        super().__init__()
-        inner = 2 * expansion * width // 3
-        self.layers = nn.Sequential(SwiGLU(width, inner), nn.Linear(inner, width))
+    def updated_pairs(self, z: Tensor, y: Tensor) -> Tensor:
+        """The outer-product update, equations (4) and (5), layer norm and feed-forward of Z's given rows."""
+        u = self.outer_squeeze(y)
+        u_rows = u[:, : z.shape[1]]
+        outer = (self.outer_linear.weight, self.outer_linear.bias)
+        norm = (self.pair_norm.weight, self.pair_norm.bias)
+        mlp = self.pair_feed_forward
+        if self.pair_projection is not None:
+            z = official_pair_update(z, u_rows, u, outer, self.pair_projection.weight, norm, self._dropout_rate)
+        elif mlp is not None and isinstance(mlp.inner, nn.Linear):
+            weights = (mlp.inner.weight, mlp.inner.bias, mlp.out.weight, mlp.out.bias)
+            return paper_pair_update(z, u_rows, u, outer, norm, weights, self._dropout_rate)
+        else:
+            z = paper_pair_update(z, u_rows, u, outer, norm, None, self._dropout_rate)
+        return z if mlp is None else z + mlp(z)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """[..., width] -> [..., width]."""
-        return self.layers(x)
+    @property
+    def _dropout_rate(self) -> float:
+        return self.dropout if self.training else 0.0
 
-
-def attention_mask(nodes: Nodes) -> Tensor:
-    """The mask M: which node (row) may attend to which (column), bool [B, L, L].
-
-    Nobody attends to padding. The protein node attends to itself and protein residues, the RNA node to itself
-    and RNA residues, the complex node and the residues to all.
-    """
-    b, length = nodes.residue_type.shape
-    allowed = nodes.valid[:, None, :].expand(b, length, length).clone()
-    for row, molecule in ((PROTEIN_NODE, PROTEIN), (RNA_NODE, RNA)):
-        own = nodes.molecule == molecule  # [B, L]
-        own[:, row] = True
-        allowed[:, row] = own
-    return allowed
+    def _dropped(self, x: Tensor) -> Tensor:
+        return F.dropout(x, self.dropout, self.training)
 
 
 def _projected(projection: nn.Linear | None, embedding: Tensor | None, rows: Tensor) -> Tensor | float:

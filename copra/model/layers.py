@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 ROTARY_BASE = 10000.0
@@ -35,3 +38,18 @@ def rotate(x: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
     """Rotate queries or keys [..., T, d] by their positions."""
     first, second = x.chunk(2, dim=-1)
     return x * cosine + torch.cat((-second, first), dim=-1) * sine
+
+
+class FeedForward(nn.Module):
+    """Two linear layers with a ReLU between them, or with a gated unit of 2/3 of the width in the first one's place."""
+
+    def __init__(self, width: int, expansion: int, kind: Literal["relu", "swiglu"]) -> None:
+        super().__init__()
+        inner = expansion * width if kind == "relu" else 2 * expansion * width // 3
+        self.inner = nn.Linear(width, inner) if kind == "relu" else SwiGLU(width, inner)
+        self.out = nn.Linear(inner, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[..., width] -> [..., width]."""
+        h = self.inner(x)
+        return self.out(F.relu(h) if isinstance(self.inner, nn.Linear) else h)

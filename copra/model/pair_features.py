@@ -8,6 +8,7 @@ encodings that it leaves out follow the official implementation, against whose n
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -46,10 +47,14 @@ class Nodes:
 
 
 class PairEncoder(nn.Module):
-    """Nodes -> Z^(0), [B, L, L, pair_width]; zero where a node is padding or has no atom."""
+    """Nodes -> Z^(0), [B, L, L, pair_width]; zero where a node is padding or has no atom.
 
-    def __init__(self, pair_width: int) -> None:
+    Without `special_node_geometry` it is zero, too, where a node is a special one.
+    """
+
+    def __init__(self, pair_width: int, special_node_geometry: bool) -> None:
         super().__init__()
+        self.special_node_geometry = special_node_geometry
         self.aa_pair_embed = nn.Embedding(N_RESIDUE_TYPES**2, pair_width)
         self.relpos_embed = nn.Embedding(2 * MAX_OFFSET + 1, pair_width)
         self.aapair_to_distcoef = nn.Embedding(N_RESIDUE_TYPES**2, BACKBONE_ATOMS**2)
@@ -66,7 +71,11 @@ class PairEncoder(nn.Module):
         )
 
     def forward(self, nodes: Nodes) -> Tensor:
-        """The pair embedding before the first block."""
+        """The pair embedding before the first block.
+
+        The four features stand side by side before `out_mlp`. Those that are rows of a table pass its first layer as
+        tables, a row for each type pair and offset in the place of one for each pair of nodes.
+        """
         types = nodes.residue_type
         pair_type = types[:, :, None] * N_RESIDUE_TYPES + types[:, None, :]  # [B, L, L]
         offset, same_chain = relative_positions(nodes)
@@ -74,15 +83,17 @@ class PairEncoder(nn.Module):
         coefficient = F.embedding(pair_type, F.softplus(self.aapair_to_distcoef.weight))  # [B, L, L, 16]
         nearness = torch.exp(-coefficient * squared_nm) * both_atoms
         angle, has_angle = dihedrals(nodes)
-        features = [
-            self.aa_pair_embed(pair_type),
-            self.relpos_embed(offset) * same_chain.unsqueeze(-1),
-            self.distance_embed(nearness),
-            encode_angles(angle) * has_angle.unsqueeze(-1),
-        ]
-        has_atom = nodes.atom_mask.any(-1) & nodes.valid
+        of_places = torch.cat((self.distance_embed(nearness), encode_angles(angle) * has_angle.unsqueeze(-1)), dim=-1)
+
+        first, width = cast(nn.Linear, self.out_mlp[0]), self.aa_pair_embed.embedding_dim
+        type_weight, offset_weight, place_weight = first.weight.tensor_split((width, 2 * width), dim=1)
+        type_table = F.linear(self.aa_pair_embed.weight, type_weight, first.bias)
+        offset_table = F.pad(F.linear(self.relpos_embed.weight, offset_weight), (0, 0, 0, 1))  # the last row: no offset
+        x = F.embedding(pair_type, type_table) + F.linear(of_places, place_weight)
+        x = x + F.embedding(offset.masked_fill(~same_chain, 2 * MAX_OFFSET + 1), offset_table)
+        has_atom = nodes.atom_mask.any(-1) & (nodes.valid if self.special_node_geometry else nodes.is_residue)
         pair_mask = has_atom[:, :, None] & has_atom[:, None, :]
-        return self.out_mlp(torch.cat(features, dim=-1)) * pair_mask.unsqueeze(-1)
+        return self.out_mlp[1:](x) * pair_mask.unsqueeze(-1)
 
 
 def relative_positions(nodes: Nodes) -> tuple[Tensor, Tensor]:
@@ -100,9 +111,10 @@ def relative_positions(nodes: Nodes) -> tuple[Tensor, Tensor]:
 def squared_distances_nm(nodes: Nodes) -> tuple[Tensor, Tensor]:
     """Squared distances in nm^2 of the 4 x 4 backbone atom pairs, [B, L, L, 16], and whether both atoms are there."""
     b, length = nodes.residue_type.shape
-    xyz = nodes.xyz_angstrom / ANGSTROM_PER_NM
-    difference = xyz[:, :, None, :, None, :] - xyz[:, None, :, None, :, :]  # [B, L, L, 4, 4, 3]
-    squared = difference.square().sum(-1).view(b, length, length, BACKBONE_ATOMS**2)
+    squared = torch.zeros((), device=nodes.xyz_angstrom.device)
+    for x in (nodes.xyz_angstrom / ANGSTROM_PER_NM).unbind(-1):  # the coordinates one by one: no [B, L, L, 16, 3]
+        squared = squared + (x[:, :, None, :, None] - x[:, None, :, None, :]).square()
+    squared = squared.view(b, length, length, BACKBONE_ATOMS**2)
     mask = nodes.atom_mask
     both = mask[:, :, None, :, None] & mask[:, None, :, None, :]
     return squared, both.view(b, length, length, BACKBONE_ATOMS**2)

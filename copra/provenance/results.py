@@ -39,6 +39,8 @@ LOCATIONS: dict[str, tuple[str, ...]] = {
     "label_noise": ("pra310/calibrate/label_noise.parquet",),
     "predictions": ("train/*/seed_*/fold_*/predictions.parquet",),
     "metrics": ("evaluate/metrics.parquet",),
+    "pretraining_pairs": ("pretrain/*/*/pairs.parquet",),
+    "pretraining": ("pretrain/*/*/evaluation.parquet",),
     "findings": ("audit/findings.parquet", "audit/prediction_findings.parquet"),
 }
 

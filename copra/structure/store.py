@@ -1,16 +1,19 @@
 """HDF5 stores of structures and of interfaces.
 
-One file per shard, uncompressed. The arrays of all entries stand one after another; the group /entries/<id> of an
-entry, or /complexes/<id> of an interface, has what is known of it in attributes, and the ranges [start, stop] of its
-rows in the arrays. Datasets of a quantity have its unit in the attribute `unit`. Same entries, same bytes: they
-stand sorted by id and nothing in the file holds a time.
+One file per shard, uncompressed. The arrays of all entries stand one after another. The group /entries/<id> of an
+entry has what is known of it in attributes, and the ranges [start, stop] of its rows in the arrays; of interfaces the
+same stands in one JSON text, the bytes of /complexes: {id: [chain ids, sha256 of their sequences, sha256 of the
+coordinate file, [start, stop]]}. Datasets of a quantity have its unit in the attribute `unit`. Same entries, same
+bytes: they stand sorted by id and nothing in the file holds a time.
 """
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +27,7 @@ from copra.structure.interface import NODE_ARRAYS, Interface
 from copra.structure.residues import ATOM_ARRAYS, RESIDUE_ARRAYS, Structure
 
 STRUCTURES = "copra structures 2"
-INTERFACES = "copra interfaces 2"
+INTERFACES = "copra interfaces 3"
 CHAIN_TEXTS = ("chain_ids", "label_chains", "molecule_types", "sequences", "sequence_origins")
 UNITS = {"angstrom": "angstrom", "angstrom2": "angstrom^2"}  # last word of a dataset's name -> unit
 
@@ -161,23 +164,66 @@ def write_interfaces(interfaces: list[Interface], path: Path) -> None:
     """Write interfaces; each complex id may occur once."""
     ordered = sorted(interfaces, key=lambda i: i.complex_id)
     offsets = _offsets(len(i.molecule) for i in ordered)
+    # one JSON text for all: 30,000 groups with attributes take a quarter of a minute to read, and hold 64 kB each
+    told = {
+        i.complex_id: [i.chain_ids, i.chain_sequence_sha256, i.file_sha256, offsets[row : row + 2].tolist()]
+        for row, i in enumerate(ordered)
+    }
+    if len(told) < len(ordered):
+        twice = [a.complex_id for a, b in itertools.pairwise(ordered) if a.complex_id == b.complex_id]
+        raise InputError(f"{path}: two interfaces of the complexes {twice[:10]}")
     with replacing(path) as temporary, h5py.File(temporary, "w") as file:
         file.attrs["format"] = INTERFACES
-        complexes = file.create_group("complexes")
-        for row, interface in enumerate(ordered):
-            values = {
-                "file_sha256": interface.file_sha256,
-                "chain_ids": _json(interface.chain_ids),
-                "chain_sequence_sha256": _json(interface.chain_sequence_sha256),
-                "row": row,  # in centres_angstrom and buried_area_angstrom2
-                "nodes": offsets[row : row + 2],
-            }
-            _describe(complexes, interface.complex_id, values)
+        _write(file, "complexes", np.frombuffer(_json(told).encode(), dtype="u1"))
         _write(file, "centres_angstrom", _joined([i.centres_angstrom[None] for i in ordered], "f4", (3, 3)))
         _write(file, "buried_area_angstrom2", np.array([i.buried_area_angstrom2 for i in ordered], dtype="f8"))
         nodes = file.create_group("nodes")
         for name, (kind, shape) in NODE_ARRAYS.items():
             _write(nodes, name, _joined([getattr(i, name) for i in ordered], kind, shape))
+
+
+@dataclass(frozen=True)
+class InterfaceEntry:
+    """What is known of one complex of a file of interfaces, and which rows of its arrays are the complex's."""
+
+    chain_ids: tuple[str, ...]
+    chain_sequence_sha256: tuple[str, ...]
+    file_sha256: str
+    row: int  # in centres_angstrom and buried_area_angstrom2
+    nodes: slice
+
+
+def open_interfaces(path: Path) -> h5py.File:
+    """Open a file of interfaces to read; raises InputError where it is none."""
+    return _open(path, INTERFACES)
+
+
+def interface_entries(file: h5py.File, complex_ids: Collection[str]) -> dict[str, InterfaceEntry]:
+    """The entries of an open file that are among `complex_ids`, sorted."""
+    wanted = set(complex_ids)
+    return {
+        name: InterfaceEntry(tuple(chains), tuple(keys), sha256, row, slice(*nodes))
+        for row, (name, (chains, keys, sha256, nodes)) in enumerate(_told(file).items())
+        if name in wanted
+    }
+
+
+def interface_ids(paths: list[Path]) -> list[str]:
+    """The complexes of several files of interfaces, sorted."""
+    found: list[str] = []
+    for path in paths:
+        with open_interfaces(path) as file:
+            found += _told(file)
+    return sorted(found)
+
+
+def _told(file: h5py.File) -> dict[str, Any]:
+    """What a file of interfaces says of its complexes, in the order of their rows."""
+    try:
+        told: dict[str, Any] = json.loads(file["complexes"][()].tobytes())
+    except ValueError as error:
+        raise InputError(f"{file.filename}: damaged: /complexes is no JSON text: {error}") from error
+    return dict(sorted(told.items()))
 
 
 def read_interfaces(paths: list[Path], complex_ids: list[str]) -> dict[str, Interface]:
@@ -188,28 +234,20 @@ def read_interfaces(paths: list[Path], complex_ids: list[str]) -> dict[str, Inte
     wanted = set(complex_ids)
     found: dict[str, Interface] = {}
     for path in paths:
-        with _open(path, INTERFACES) as file:
+        with open_interfaces(path) as file:
             arrays = {name: file["nodes"][name] for name in NODE_ARRAYS}
             centres, areas = file["centres_angstrom"][()], file["buried_area_angstrom2"][()]
-            for name in sorted(wanted.intersection(file["complexes"])):
-                told = dict(file["complexes"][name].attrs)
-                found[name] = _interface(name, told, arrays, centres[told["row"]], areas[told["row"]])
+            for name, entry in interface_entries(file, wanted).items():
+                found[name] = Interface(
+                    complex_id=name,
+                    chain_ids=entry.chain_ids,
+                    chain_sequence_sha256=entry.chain_sequence_sha256,
+                    centres_angstrom=centres[entry.row],
+                    file_sha256=entry.file_sha256,
+                    buried_area_angstrom2=float(areas[entry.row]),
+                    **{array: values[entry.nodes] for array, values in arrays.items()},
+                )
     missing = [name for name in complex_ids if name not in found]
     if missing:
         raise InputError(f"no interface of the complexes {missing[:10]} ({len(missing)} in all) in {len(paths)} files")
     return {name: found[name] for name in complex_ids}
-
-
-def _interface(
-    complex_id: str, told: dict[str, Any], arrays: dict[str, h5py.Dataset], centres: npt.NDArray, area: float
-) -> Interface:
-    part = slice(*(int(x) for x in told["nodes"]))
-    return Interface(
-        complex_id=complex_id,
-        chain_ids=tuple(json.loads(_text(told["chain_ids"]))),
-        chain_sequence_sha256=tuple(json.loads(_text(told["chain_sequence_sha256"]))),
-        centres_angstrom=centres,
-        file_sha256=_text(told["file_sha256"]),
-        buried_area_angstrom2=float(area),
-        **{name: array[part] for name, array in arrays.items()},
-    )

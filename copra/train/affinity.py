@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,19 +17,26 @@ from torch import Tensor
 from copra.config import Coformer
 from copra.errors import CopraError
 from copra.files import replacing, sha256_of_text
-from copra.model.coformer import AffinityModel, CoformerShape
+from copra.model.coformer import AffinityModel, CoformerShape, shape_of
 from copra.provenance.fingerprint import fingerprint
-from copra.train.data import (
-    Batch,
-    Sample,
-    collate,
-    evaluation_batches,
-    fingerprint_samples,
-    training_batches,
-)
-from copra.train.loop import LoopSettings, State, Task, train
+from copra.train.data import Batch, Complexes, batches_ahead, collate, evaluation_batches, training_batches
+from copra.train.learner import DTYPES
+from copra.train.loop import Task, train
+from copra.train.pretrained import Pretrained, architecture_text
+from copra.train.ranks import ranks, share
+from copra.train.state import State
 
 log = logging.getLogger(__name__)
+
+WITHOUT_EFFECT = {"loader_threads", "checkpoint_minutes"}  # on the weights
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """Complexes, by their number in a set, with their labels."""
+
+    indices: list[int]
+    dg_kcal_mol: np.ndarray  # float64, one per complex
 
 
 @dataclass(frozen=True)
@@ -47,14 +55,25 @@ class Fitted:
     shape: CoformerShape
     scale: Scale
     state: State
+    pretrained: Pretrained | None
+
+
+@dataclass
+class Part:
+    """What one process sees of a batch: nothing where the batch has fewer complexes than there are processes."""
+
+    record_ids: list[str]
+    batch: Batch | None
+    n_of_all: int  # complexes of the batch, those of the other processes included
 
 
 def fit(
     experiment: Coformer,
-    lm_widths: tuple[int, int],
-    training: list[Sample],
-    validation: list[Sample],
+    complexes: Complexes,
+    training: Labelled,
+    validation: Labelled,
     *,
+    pretrained: Pretrained | None,
     seed: int,
     fold: int,
     folder: Path,
@@ -62,103 +81,115 @@ def fit(
 ) -> Fitted:
     """Train on `training`, keep the epoch with the lowest RMSE on `validation`.
 
-    `lm_widths` are those of the protein and the RNA language model, 0 without. `folder` receives the checkpoint
-    of every epoch; a killed run goes on from it.
+    `folder` receives the checkpoints; a killed run goes on from them.
     """
-    labels = np.array([sample.label for sample in training])
+    labels = training.dg_kcal_mol
     scale = Scale(float(labels.mean()), float(labels.std()) or 1.0)
-    shape = model_shape(experiment, *lm_widths)
+    shape = shape_of(experiment, experiment.head_width, *complexes.lm_widths)
     run_seed = int(np.random.SeedSequence([seed, fold]).generate_state(1)[0])
     with torch.random.fork_rng():
         torch.manual_seed(run_seed)
         model = AffinityModel(shape).to(device)
-    settings = LoopSettings(
-        epochs=experiment.epochs,
-        learning_rate=experiment.learning_rate,
-        weight_decay=experiment.weight_decay,
-        gradient_clip=experiment.gradient_clip,
-        patience_epochs=experiment.patience_epochs,
-        plateau=None,
-        seed=run_seed,
-    )
-    task = _task(model, training, validation, experiment.batch_size, run_seed, scale, device)
-    state = train(model, task, settings, folder, _fingerprint(experiment, training, validation, seed, fold, device))
+    if pretrained is not None:
+        pretrained.put_into(model.coformer)
+    task = _task(model, complexes, training, validation, experiment, run_seed, scale, device)
+    key = _fingerprint(experiment, complexes, training, validation, pretrained, seed, fold, device)
+    state = train(model, task, experiment, seed=run_seed, folder=folder, fingerprint=key)
     model.load_state_dict(state.best_weights)
     log.info(
         "%d training, %d validation complexes; best epoch %d of %d, validation RMSE %.3f kcal/mol",
-        *(len(training), len(validation), state.best_epoch, state.epoch, state.best_loss),
+        *(len(training.indices), len(validation.indices), state.best_epoch, state.epoch, state.best_loss),
     )
-    return Fitted(model, shape, scale, state)
+    return Fitted(model, shape, scale, state, pretrained)
 
 
 def _task(
     model: AffinityModel,
-    training: list[Sample],
-    validation: list[Sample],
-    batch_size: int,
+    complexes: Complexes,
+    training: Labelled,
+    validation: Labelled,
+    experiment: Coformer,
     seed: int,
     scale: Scale,
     device: torch.device,
-) -> Task[Batch]:
+) -> Task[Part]:
     """Mean squared error of the standardised dG for training, RMSE in kcal/mol for validation."""
-    sizes = [len(sample) for sample in training]
-    truth = np.array([sample.label for sample in validation])
+    sizes = [complexes.sizes[i] for i in training.indices]
 
-    def batches(epoch: int) -> Iterator[Batch]:
-        for indices in training_batches(sizes, batch_size, seed, epoch):
-            yield collate([training[i] for i in indices], device)
+    def batches(epoch: int, first: int) -> Iterator[Part]:
+        order = training_batches(sizes, experiment.batch_size, seed, epoch)[first:]
 
-    def loss(batch: Batch) -> Tensor:
+        def make(number: int) -> Part:
+            chosen = share(order[number], ranks())
+            samples = [complexes.sample(training.indices[i], training.dg_kcal_mol[i]) for i in chosen]
+            batch = collate(samples, device) if samples else None
+            return Part([sample.record_id for sample in samples], batch, len(order[number]))
+
+        return batches_ahead(make, len(order), experiment.loader_threads)
+
+    def loss(part: Part) -> Tensor:
+        if part.batch is None:
+            return torch.zeros((), device=device)
+        batch = part.batch
         target = (batch.labels - scale.mean_kcal_mol) / scale.sd_kcal_mol
-        return torch.mean((model(batch.nodes, batch.protein_lm, batch.rna_lm) - target) ** 2)
+        predicted = model(batch.nodes, batch.protein_lm, batch.rna_lm).float()
+        return torch.sum((predicted - target) ** 2) / part.n_of_all
 
-    def validate() -> float:
-        predicted = predict(model, validation, batch_size, scale, device)
-        return float(np.sqrt(np.mean((predicted - truth) ** 2)))
+    def validate() -> dict[str, float]:
+        predicted = predict(model, complexes, validation.indices, experiment, scale, device)
+        return {"validation_loss": float(np.sqrt(np.mean((predicted - validation.dg_kcal_mol) ** 2)))}
 
-    return Task(batches, n_batches=-(-len(training) // batch_size), loss=loss, validate=validate)
+    return Task(batches, n_batches=-(-len(sizes) // experiment.batch_size), loss=loss, validate=validate)
 
 
 @torch.no_grad()
 def predict(
-    model: AffinityModel, samples: list[Sample], batch_size: int, scale: Scale, device: torch.device
+    model: AffinityModel,
+    complexes: Complexes,
+    indices: list[int],
+    experiment: Coformer,
+    scale: Scale,
+    device: torch.device,
 ) -> np.ndarray:
-    """dG in kcal/mol, float64, one per sample in their order; raises CopraError where one is not finite."""
+    """dG in kcal/mol, float64, of the complexes `indices` in this order; raises CopraError where one is not finite."""
     model.eval()
-    predicted = np.empty(len(samples))
-    for indices in evaluation_batches([len(sample) for sample in samples], batch_size):
-        batch = collate([samples[i] for i in indices], device)
-        values = model(batch.nodes, batch.protein_lm, batch.rna_lm).double().cpu().numpy()
-        predicted[indices] = values * scale.sd_kcal_mol + scale.mean_kcal_mol
-    bad = [samples[i].record_id for i in np.flatnonzero(~np.isfinite(predicted))]
+    predicted = np.empty(len(indices))
+    order = evaluation_batches([complexes.sizes[i] for i in indices], experiment.batch_size)
+
+    def make(number: int) -> Batch:
+        return collate([complexes.sample(indices[i], float("nan")) for i in order[number]], device)
+
+    dtype = DTYPES.get(experiment.precision)
+    with (
+        closing(batches_ahead(make, len(order), experiment.loader_threads)) as prepared,
+        torch.autocast(device.type, dtype=dtype, enabled=dtype is not None),
+    ):
+        for places, batch in zip(order, prepared, strict=True):
+            values = model(batch.nodes, batch.protein_lm, batch.rna_lm).double().cpu().numpy()
+            predicted[places] = values * scale.sd_kcal_mol + scale.mean_kcal_mol
+    bad = [complexes.ids[indices[i]] for i in np.flatnonzero(~np.isfinite(predicted))]
     if bad:
         raise CopraError(f"the prediction is not finite for {bad[:10]}; lower the learning rate")
     return predicted
 
 
-def model_shape(experiment: Coformer, protein_lm_width: int, rna_lm_width: int) -> CoformerShape:
-    """The model that an experiment asks for."""
-    return CoformerShape(
-        blocks=experiment.blocks,
-        sequence_width=experiment.sequence_width,
-        pair_width=experiment.pair_width,
-        heads=experiment.heads,
-        outer_product_width=experiment.outer_product_width,
-        head_width=experiment.head_width,
-        dropout=experiment.dropout,
-        protein_lm_width=protein_lm_width,
-        rna_lm_width=rna_lm_width,
-    )
-
-
 def _fingerprint(
-    experiment: Coformer, training: list[Sample], validation: list[Sample], seed: int, fold: int, device: torch.device
+    experiment: Coformer,
+    complexes: Complexes,
+    training: Labelled,
+    validation: Labelled,
+    pretrained: Pretrained | None,
+    seed: int,
+    fold: int,
+    device: torch.device,
 ) -> str:
     """What a checkpoint must share with a run to be gone on from: settings, data, seed, fold, code, machine."""
     parts = {
-        "settings": experiment.model_dump(),
-        "training": fingerprint_samples(training),
-        "validation": fingerprint_samples(validation),
+        "settings": experiment.model_dump(exclude=WITHOUT_EFFECT),
+        "complexes": complexes.fingerprint(),
+        "training": [training.indices, training.dg_kcal_mol.tolist()],
+        "validation": [validation.indices, validation.dg_kcal_mol.tolist()],
+        "pretrained": pretrained.sha256 if pretrained else None,
         "seed": seed,
         "fold": fold,
         "code": fingerprint("train-fold"),
@@ -169,16 +200,19 @@ def _fingerprint(
     return sha256_of_text(json.dumps(parts, sort_keys=True))
 
 
-def save_model(fitted: Fitted, experiment: Coformer, weights: str, folder: Path) -> None:
+def save_model(fitted: Fitted, experiment: Coformer, complexes: Complexes, folder: Path) -> None:
     """Write the chosen weights (model.safetensors) and what is needed to use them (model.json)."""
     tensors = {name: tensor.cpu().contiguous() for name, tensor in fitted.model.state_dict().items()}
     with replacing(folder / "model.safetensors") as temporary:
         save_file(tensors, temporary)
+    pretrained = fitted.pretrained
     values = {
         "settings": experiment.model_dump(),
+        "architecture": architecture_text(experiment, pretrained),
+        "pretrained": pretrained.description() if pretrained else None,
         "protein_lm_width": fitted.shape.protein_lm_width,
         "rna_lm_width": fitted.shape.rna_lm_width,
-        "language_models": weights,
+        "language_models": complexes.weights_text,
         "label_mean_kcal_mol": fitted.scale.mean_kcal_mol,
         "label_sd_kcal_mol": fitted.scale.sd_kcal_mol,
         "best_epoch": fitted.state.best_epoch,

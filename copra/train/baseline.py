@@ -34,7 +34,10 @@ def fit_baseline(
         predicted = _forest(parts, labels, experiment, seed)
     else:
         predicted = np.full(len(parts.test), labels.mean())
-    frame = predictions_frame(parts.test, predicted, name=name, seed=seed, fold=fold, weights=NO_LANGUAGE_MODEL)
+    frame = predictions_frame(
+        parts.test, predicted, name=name, seed=seed, fold=fold, weights=NO_LANGUAGE_MODEL,
+        protocol="nested", architecture="",
+    )  # fmt: skip
     write_table(frame, out, "predictions")
 
 

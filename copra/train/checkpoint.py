@@ -1,12 +1,13 @@
 """Checkpoints: the whole state of a training run in one file, there whole or not at all.
 
 One safetensors file holds the tensors (model, best model, optimiser, random state) and, in its header, the rest
-as JSON. Being one file, it is replaced in one step: a run killed at any moment finds its last epoch complete.
-Nothing is ever unpickled.
+as JSON. Being one file, it is replaced in one step: a run killed at any moment finds its last checkpoint complete.
+A sum over all of it tells damage of the disk. Nothing is ever unpickled.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 from dataclasses import dataclass
@@ -22,12 +23,12 @@ from copra.files import replacing
 
 log = logging.getLogger(__name__)
 
-FORMAT = 1
+FORMAT = 2
 
 
 @dataclass
 class Checkpoint:
-    """A state after a whole epoch; `values` is what JSON can hold (epoch, history, optimiser settings)."""
+    """A state of a run; `values` is what JSON can hold (position, history, settings of the optimiser)."""
 
     fingerprint: str
     tensors: dict[str, Tensor]
@@ -36,11 +37,17 @@ class Checkpoint:
 
 def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
     """Write the checkpoint beside `path` and rename it into place."""
-    header = {"format": FORMAT, "fingerprint": checkpoint.fingerprint, "values": checkpoint.values}
     # JSON keeps every bit of a float: Python writes the shortest text that reads back the same
+    values = json.dumps(checkpoint.values, sort_keys=True)
     tensors = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in checkpoint.tensors.items()}
+    header = {
+        "format": str(FORMAT),
+        "fingerprint": checkpoint.fingerprint,
+        "values": values,
+        "sha256": _sum(tensors, values),
+    }
     with replacing(path) as temporary:
-        save_file(tensors, temporary, metadata={"copra": json.dumps(header, sort_keys=True)})
+        save_file(tensors, temporary, metadata=header)
 
 
 def load_checkpoint(path: Path, fingerprint: str) -> Checkpoint | None:
@@ -52,15 +59,27 @@ def load_checkpoint(path: Path, fingerprint: str) -> Checkpoint | None:
         return None
     try:
         with safe_open(path, framework="pt") as file:
-            header = json.loads((file.metadata() or {})["copra"])
+            header = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
-    except (SafetensorError, KeyError, json.JSONDecodeError) as error:
+    except SafetensorError as error:
         log.warning("%s: not a readable checkpoint, starting anew: %s", path, error)
         return None
-    if header.get("format") != FORMAT or header.get("fingerprint") != fingerprint:
+    if header.get("format") != str(FORMAT) or header.get("fingerprint") != fingerprint:
         log.warning("%s: a checkpoint of other settings, data, seed, fold or code; starting anew", path)
         return None
-    return Checkpoint(fingerprint, tensors, header["values"])
+    if header.get("sha256") != _sum(tensors, header.get("values", "")):
+        log.warning("%s: the checkpoint is damaged, starting anew: its sum is not the one it was written with", path)
+        return None
+    return Checkpoint(fingerprint, tensors, json.loads(header["values"]))
+
+
+def _sum(tensors: dict[str, Tensor], values: str) -> str:
+    digest = hashlib.sha256(values.encode())
+    for name in sorted(tensors):
+        tensor = tensors[name]
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.flatten().view(torch.uint8).numpy().data)
+    return digest.hexdigest()
 
 
 def pack_optimizer(optimizer: torch.optim.Optimizer) -> tuple[dict[str, Tensor], list[dict[str, Any]]]:

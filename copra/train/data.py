@@ -1,51 +1,30 @@
-"""From interfaces and embeddings to padded batches.
+"""From samples to padded batches, prepared ahead by threads.
 
-A sample holds one complex as Co-Former sees it, with the three special nodes in front. Batches hold complexes
-of similar size, and their order follows from seed and epoch alone.
+Batches hold complexes of similar size, and their order follows from seed and epoch alone.
 """
 
 from __future__ import annotations
 
-import hashlib
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Generator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from copra.errors import InputError
-from copra.model.pair_features import (
-    BACKBONE_ATOMS,
-    COMPLEX_TYPE,
-    N_SPECIAL,
-    PADDING_TYPE,
-    PROTEIN_TYPE,
-    RNA_TYPE,
-    Nodes,
-)
-from copra.structure.interface import Interface
+from copra.model.pair_features import PADDING_TYPE, Nodes
+from copra.train.complexes import Complexes, open_complexes
+from copra.train.samples import Sample, build_sample, fingerprint_samples
 
-PROTEIN, RNA = 0, 1
+__all__ = [
+    "Batch", "Complexes", "Sample", "batches_ahead", "build_sample", "collate", "evaluation_batches",
+    "fingerprint_samples", "open_complexes", "training_batches",
+]  # fmt: skip
+
 BATCHES_PER_BUCKET = 4  # complexes are sorted by size within as many shuffled batches
-
-
-@dataclass(frozen=True)
-class Sample:
-    """One complex of n residues; arrays have n + 3 rows, special nodes first. `label` is dG in kcal/mol."""
-
-    record_id: str
-    label: float
-    residue_type: np.ndarray  # int64
-    molecule: np.ndarray  # int64, -1 at special nodes
-    chain: np.ndarray  # int64, -1 at special nodes
-    polymer_index: np.ndarray  # int64
-    xyz_angstrom: np.ndarray  # float32 [n + 3, 4, 3], the interface's centre at the origin
-    atom_mask: np.ndarray  # bool [n + 3, 4]
-    protein_lm: np.ndarray | None  # float32 [n + 3, width], zero where the row is no protein residue
-    rna_lm: np.ndarray | None
-
-    def __len__(self) -> int:
-        return len(self.residue_type)
+T = TypeVar("T")
 
 
 @dataclass
@@ -57,69 +36,6 @@ class Batch:
     nodes: Nodes
     protein_lm: Tensor | None  # float32 [B, L, width]
     rna_lm: Tensor | None
-
-
-def build_sample(
-    interface: Interface,
-    interface_nodes: int,
-    label: float,
-    protein_embeddings: dict[str, np.ndarray] | None,
-    rna_embeddings: dict[str, np.ndarray] | None,
-) -> Sample:
-    """One complex with its label in kcal/mol; embeddings are by sequence sha256, None without that language model.
-
-    Of a larger interface the `interface_nodes` residues nearest to the partner molecule are kept, in their order.
-    Raises InputError where an interface is empty, a coordinate is not finite or an embedding does not fit.
-    """
-    if len(interface.residue_type) == 0:
-        raise InputError(f"{interface.complex_id}: an interface without residues")
-    nearest = np.argsort(interface.partner_distance_angstrom, kind="stable")[:interface_nodes]
-    keep = np.sort(nearest)
-    origin = interface.centres_angstrom[0]
-    atom_mask = interface.backbone_mask[keep]
-    xyz = np.where(atom_mask[..., None], interface.backbone_xyz_angstrom[keep] - origin, 0.0)
-    centres = np.repeat((interface.centres_angstrom - origin)[:, None], BACKBONE_ATOMS, axis=1)
-    if not (np.isfinite(xyz).all() and np.isfinite(centres).all()):
-        raise InputError(f"{interface.complex_id}: the interface holds a coordinate that is not finite")
-    special = np.full(N_SPECIAL, -1)
-    return Sample(
-        record_id=interface.complex_id,
-        label=label,
-        residue_type=np.concatenate(([COMPLEX_TYPE, PROTEIN_TYPE, RNA_TYPE], interface.residue_type[keep])).astype(
-            np.int64
-        ),
-        molecule=np.concatenate((special, interface.molecule[keep])).astype(np.int64),
-        chain=np.concatenate((special, interface.chain[keep])).astype(np.int64),
-        polymer_index=np.concatenate((special, interface.polymer_index[keep])).astype(np.int64),
-        xyz_angstrom=np.concatenate((centres, xyz)).astype(np.float32),
-        atom_mask=np.concatenate((np.ones((N_SPECIAL, BACKBONE_ATOMS), bool), atom_mask)),
-        protein_lm=_node_embeddings(interface, keep, PROTEIN, protein_embeddings),
-        rna_lm=_node_embeddings(interface, keep, RNA, rna_embeddings),
-    )
-
-
-def _node_embeddings(
-    interface: Interface, keep: np.ndarray, molecule: int, by_key: dict[str, np.ndarray] | None
-) -> np.ndarray | None:
-    """Rows of the chains' embeddings at the kept residues of one molecule, [n + 3, width]."""
-    if by_key is None:
-        return None
-    width = next(iter(by_key.values())).shape[1]
-    rows = np.zeros((len(keep) + N_SPECIAL, width), dtype=np.float32)
-    own = interface.molecule[keep] == molecule
-    for chain in np.unique(interface.chain[keep][own]):
-        name, key = interface.chain_ids[chain], interface.chain_sequence_sha256[chain]
-        here = np.flatnonzero(own & (interface.chain[keep] == chain))
-        index = interface.polymer_index[keep][here]
-        if key not in by_key:
-            raise InputError(f"{interface.complex_id}: no embedding of chain {name} ({key})")
-        if index.max() >= len(by_key[key]):
-            raise InputError(
-                f"{interface.complex_id}: chain {name} has a residue at position {index.max()} of its sequence, "
-                f"its embedding only {len(by_key[key])} rows"
-            )
-        rows[here + N_SPECIAL] = by_key[key][index]
-    return rows
 
 
 def collate(samples: list[Sample], device: torch.device) -> Batch:
@@ -135,6 +51,10 @@ def collate(samples: list[Sample], device: torch.device) -> Batch:
             row[: len(array)] = array
         return torch.from_numpy(out).to(device)
 
+    def stack_embeddings(name: str) -> Tensor | None:
+        # float16 as stored goes to the device, half as many bytes, and becomes float32 there
+        return None if getattr(samples[0], name) is None else stack(name, 0.0).float()
+
     nodes = Nodes(
         residue_type=stack("residue_type", PADDING_TYPE),
         molecule=stack("molecule", -1),
@@ -143,9 +63,8 @@ def collate(samples: list[Sample], device: torch.device) -> Batch:
         xyz_angstrom=stack("xyz_angstrom", 0.0),
         atom_mask=stack("atom_mask", False),
     )
-    protein_lm = None if samples[0].protein_lm is None else stack("protein_lm", 0.0)
-    rna_lm = None if samples[0].rna_lm is None else stack("rna_lm", 0.0)
-    return Batch([sample.record_id for sample in samples], labels, nodes, protein_lm, rna_lm)
+    names = [sample.record_id for sample in samples]
+    return Batch(names, labels, nodes, stack_embeddings("protein_lm"), stack_embeddings("rna_lm"))
 
 
 def training_batches(sizes: list[int], batch_size: int, seed: int, epoch: int) -> list[list[int]]:
@@ -169,15 +88,23 @@ def evaluation_batches(sizes: list[int], batch_size: int) -> list[list[int]]:
     return [order[i : i + batch_size] for i in range(0, len(order), batch_size)]
 
 
-def fingerprint_samples(samples: list[Sample]) -> str:
-    """sha256 over everything that the samples hold, in their order."""
-    digest = hashlib.sha256()
-    for sample in samples:
-        for field in fields(sample):
-            value = getattr(sample, field.name)
-            if isinstance(value, np.ndarray):
-                digest.update(f"{field.name} {value.dtype} {value.shape}".encode())
-                digest.update(np.ascontiguousarray(value).tobytes())
-            else:
-                digest.update(f"{field.name} {value!r}".encode())
-    return digest.hexdigest()
+def batches_ahead(make: Callable[[int], T], n: int, threads: int) -> Generator[T, None, None]:
+    """make(0), make(1), ... make(n - 1), in this order; `threads` work ahead, with 0 each is made when it is asked for.
+
+    No more than threads + 1 wait at a time. What `make` raises is raised here, in its place; closing the iterator
+    ends the work.
+    """
+    if threads == 0:
+        yield from map(make, range(n))
+        return
+    pool = ThreadPoolExecutor(threads, thread_name_prefix="batches")
+    waiting: list[Future[T]] = [pool.submit(make, i) for i in range(min(n, threads + 1))]
+    try:
+        for i in range(n):
+            made = waiting.pop(0).result()
+            following = i + threads + 1
+            if following < n:
+                waiting.append(pool.submit(make, following))
+            yield made
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)

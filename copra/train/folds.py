@@ -1,4 +1,4 @@
-"""Which record is trained on, chosen on and tested on: the nested protocol."""
+"""Which record is trained on, chosen on and tested on."""
 
 from __future__ import annotations
 
@@ -64,19 +64,28 @@ def choose_validation(clusters: list[str], inner_folds: int, generator: np.rando
 
 
 def predictions_frame(
-    test: pd.DataFrame, predicted_dg_kcal_mol: np.ndarray, *, name: str, seed: int, fold: int, weights: str
+    test: pd.DataFrame,
+    predicted_dg_kcal_mol: np.ndarray,
+    *,
+    name: str,
+    seed: int,
+    fold: int,
+    weights: str,
+    protocol: str,
+    architecture: str,
 ) -> pd.DataFrame:
-    """Rows of the table `predictions` for the records of one outer fold."""
+    """Rows of the table `predictions` for the records of one outer fold; `architecture` is "" for baselines."""
     return pd.DataFrame(
         {
             "experiment": name,
-            "protocol": "nested",
+            "protocol": protocol,
             "seed": seed,
             "fold": fold,
             "record_id": test["record_id"],
             "measured_dg_kcal_mol": test["dg_kcal_mol"],
             "predicted_dg_kcal_mol": predicted_dg_kcal_mol.astype(np.float64),
             "weights": weights,
+            "architecture": architecture,
         }
     )
 

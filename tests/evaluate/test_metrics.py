@@ -16,7 +16,7 @@ from copra.evaluate.scores import METRICS, weighted_ranks
 from copra.tables import concat_tables, read_table, write_table
 
 SETTINGS = Evaluate(
-    table1=["train_mean", "forest", "coformer"], protocol="nested", seeds=[1, 2], bootstrap_samples=300,
+    table1=["train_mean", "forest", "coformer"], seeds=[1, 2], bootstrap_samples=300,
     confidence=0.95, title="t", notice="", noise_ceiling_pcc=None,
 )  # fmt: skip
 

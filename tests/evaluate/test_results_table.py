@@ -10,7 +10,7 @@ from copra.config import Evaluate
 from copra.evaluate import metrics, tables
 
 SETTINGS = Evaluate(
-    table1=["forest", "coformer", "train_mean"], protocol="nested", seeds=[1, 2], bootstrap_samples=200,
+    table1=["forest", "coformer", "train_mean"], seeds=[1, 2], bootstrap_samples=200,
     confidence=0.95, title="A title", notice="A notice", noise_ceiling_pcc=None,
 )  # fmt: skip
 
@@ -63,7 +63,7 @@ def test_a_failed_experiment_stands_in_the_table_with_its_reason(sample: ModuleT
     )  # fmt: skip
     tables.table1(tmp_path / "m", settings=SETTINGS, markdown=tmp_path / "t.md", tsv=tmp_path / "t.tsv")
     text = (tmp_path / "t.md").read_text()
-    assert "| forest | – | – | – | – | 20 | 0 | nested | – | failed |" in text
+    assert "| forest | – | – | – | – | 20 | 0 | – | – | – | failed |" in text
     assert "- forest: failed: no predictions" in text
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -123,6 +124,8 @@ def tiny_experiment() -> Coformer:
         model="coformer",
         protein_lm=None,
         rna_lm=None,
+        preset="official",
+        switches=None,
         blocks=1,
         sequence_width=8,
         pair_width=4,
@@ -134,20 +137,29 @@ def tiny_experiment() -> Coformer:
         learning_rate=0.01,
         weight_decay=0.01,
         batch_size=4,
+        accumulate_batches=1,
         epochs=6,
         patience_epochs=6,
         gradient_clip=1.0,
+        plateau_factor=None,
+        plateau_patience_epochs=5,
+        min_learning_rate=0.0,
+        precision="fp32",
+        checkpoint_minutes=10.0,
+        loader_threads=0,
+        pretrained=None,
+        protocol="nested",
         inner_folds=3,
         shuffle_labels=False,
     )
 
 
 @pytest.fixture
-def embedded() -> Callable[[World, Path], tuple[Path, Path]]:
+def embedded() -> Callable[..., tuple[Path, Path]]:
     """Write embeddings by two small random language models, named esm2_random and rinalmo_random."""
 
-    def embed(world: World, folder: Path) -> tuple[Path, Path]:
-        settings = Embed(shards=1, max_tokens_per_batch=500, dtype="float32", autocast="none")
+    def embed(world: World, folder: Path, dtype: Literal["float16", "float32"] = "float32") -> tuple[Path, Path]:
+        settings = Embed(shards=1, max_tokens_per_batch=500, dtype=dtype, autocast="none")
         esm2 = Esm2(family="esm2", layers=1, width=16, heads=2, weights="random:0")
         rinalmo = Rinalmo(family="rinalmo", layers=1, width=8, heads=2, weights="random:0")
         paths = (folder / "esm2.h5", folder / "rinalmo.h5")

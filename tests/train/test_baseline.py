@@ -37,6 +37,8 @@ def test_mean_is_that_of_the_training_labels(tmp_path: Path, tiny_world) -> None
     assert found["predicted_dg_kcal_mol"].to_numpy() == pytest.approx(parts.training["dg_kcal_mol"].mean())
     assert set(found["record_id"]) == set(parts.test["record_id"])
     assert set(found["weights"]) == {"no language model"}
+    assert set(found["architecture"]) == {""}
+    assert set(found["protocol"]) == {"nested"}
 
 
 def test_forest_learns_from_composition(tmp_path: Path, world_maker) -> None:

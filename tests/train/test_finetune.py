@@ -15,10 +15,10 @@ from safetensors.torch import load_file
 
 from copra.config import Coformer
 from copra.errors import InputError
-from copra.model.coformer import AffinityModel
+from copra.model.coformer import AffinityModel, shape_of
 from copra.tables import read_table, write_table
-from copra.train.affinity import model_shape
-from copra.train.finetune import train_fold
+from copra.train.finetune import choose_sets, train_fold
+from copra.train.folds import read_fold
 
 
 def arguments(world, folder: Path, experiment: Coformer, **changed) -> dict:
@@ -61,6 +61,7 @@ def test_predictions_cover_the_fold_and_nothing_else(tmp_path: Path, tiny_world,
     assert (found["measured_dg_kcal_mol"].to_numpy() == records.loc[found["record_id"], "dg_kcal_mol"]).all()
     assert set(found["weights"]) == {"no language model"}
     assert set(found["protocol"]) == {"nested"}
+    assert set(found["architecture"]) == {"official"}
     assert found["predicted_dg_kcal_mol"].between(-20, 0).all()
 
 
@@ -96,7 +97,7 @@ def test_the_saved_model_is_the_one_that_predicted(tmp_path: Path, tiny_world, t
     best = min(history, key=lambda line: line["validation_loss"])
     assert values["best_epoch"] == best["epoch"]
     assert values["validation_rmse_kcal_mol"] == best["validation_loss"]
-    model = AffinityModel(model_shape(tiny_experiment, 0, 0))
+    model = AffinityModel(shape_of(tiny_experiment, tiny_experiment.head_width, 0, 0))
     model.load_state_dict(load_file(tmp_path / "checkpoint" / "model.safetensors"), strict=True)
 
 
@@ -121,6 +122,53 @@ def test_shuffled_labels_change_the_predictions_not_the_measured(tmp_path, tiny_
     a, b = (read_table(tmp_path / f / "predictions.parquet", "predictions") for f in "ab")
     assert (a["measured_dg_kcal_mol"] == b["measured_dg_kcal_mol"]).all()
     assert (a["predicted_dg_kcal_mol"] != b["predicted_dg_kcal_mol"]).any()
+
+
+def test_loader_threads_change_no_byte(tmp_path: Path, tiny_world, tiny_experiment) -> None:
+    for threads in (0, 3):
+        experiment = tiny_experiment.model_copy(update={"loader_threads": threads})
+        train_fold(**arguments(tiny_world, tmp_path / str(threads), experiment))
+    for file in ("predictions.parquet", "checkpoint/model.safetensors"):
+        assert (tmp_path / "0" / file).read_bytes() == (tmp_path / "3" / file).read_bytes()
+
+
+def test_protocol_paper_chooses_the_epoch_on_the_reported_fold(tmp_path: Path, tiny_world, tiny_experiment) -> None:
+    experiment = tiny_experiment.model_copy(update={"protocol": "paper"})
+    parts = read_fold(tiny_world.records, tiny_world.folds, 1)
+    training, validation = choose_sets(parts, experiment, np.random.default_rng(0))
+    assert training.indices == list(range(len(parts.training)))
+    assert training.dg_kcal_mol.tolist() == parts.training["dg_kcal_mol"].tolist()
+    assert validation.indices == list(range(len(parts.training), 16))
+    assert validation.dg_kcal_mol.tolist() == parts.test["dg_kcal_mol"].tolist()
+    shuffled = choose_sets(parts, experiment.model_copy(update={"shuffle_labels": True}), np.random.default_rng(0))
+    assert sorted(shuffled[0].dg_kcal_mol) == sorted(training.dg_kcal_mol)
+    assert shuffled[0].dg_kcal_mol.tolist() != training.dg_kcal_mol.tolist()
+    assert shuffled[1].dg_kcal_mol.tolist() == validation.dg_kcal_mol.tolist()
+    train_fold(**arguments(tiny_world, tmp_path, experiment))
+    found = read_table(tmp_path / "predictions.parquet", "predictions")
+    assert set(found["protocol"]) == {"paper"}
+    values = json.loads((tmp_path / "checkpoint" / "model.json").read_text())
+    off = found["predicted_dg_kcal_mol"] - found["measured_dg_kcal_mol"]
+    assert values["validation_rmse_kcal_mol"] == pytest.approx(np.sqrt((off**2).mean()), abs=1e-6)
+
+
+def test_nested_keeps_clusters_whole_and_the_reported_fold_out(tiny_world, tiny_experiment) -> None:
+    parts = read_fold(tiny_world.records, tiny_world.folds, 1)
+    training, validation = choose_sets(parts, tiny_experiment, np.random.default_rng(0))
+    clusters = parts.training["cluster"].to_numpy()
+    assert sorted(training.indices + validation.indices) == list(range(len(parts.training)))
+    assert not set(clusters[training.indices]) & set(clusters[validation.indices])
+
+
+def test_plateau_accumulation_and_precision_reach_the_loop(tmp_path: Path, tiny_world, tiny_experiment) -> None:
+    changed = {
+        "plateau_factor": 0.5, "plateau_patience_epochs": 0, "accumulate_batches": 2, "precision": "bf16",
+        "learning_rate": 0.05,
+    }  # fmt: skip
+    train_fold(**arguments(tiny_world, tmp_path, tiny_experiment.model_copy(update=changed)))
+    history = [json.loads(x) for x in (tmp_path / "checkpoint" / "metrics.jsonl").read_text().splitlines()]
+    assert history[-1]["learning_rate"] < 0.05
+    assert read_table(tmp_path / "predictions.parquet", "predictions")["predicted_dg_kcal_mol"].between(-20, 0).all()
 
 
 def test_a_record_without_interface_is_named(tmp_path: Path, tiny_world, tiny_experiment) -> None:
@@ -153,7 +201,7 @@ def test_killed_at_any_moment_and_started_again_gives_the_same_bits(tmp_path, ti
             assert "the same command goes on from there" in errors
         assert not (tmp_path / "cut" / "predictions.parquet").exists()
     assert killed == 3
-    for file in ("predictions.parquet", "checkpoint/model.safetensors", "checkpoint/metrics.jsonl"):
+    for file in ("predictions.parquet", "checkpoint/model.safetensors"):
         assert (tmp_path / "whole" / file).read_bytes() == (tmp_path / "cut" / file).read_bytes()
 
 

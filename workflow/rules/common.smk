@@ -37,7 +37,8 @@ if workflow.is_main_process:
     atexit.register(announce_gpu_jobs, workflow)
 
 # the package is called from where the workflow stands, in whatever environment a rule runs
-PREFIX = f'export PYTHONPATH={shlex.quote(REPOSITORY)}; copra() {{ python -m copra.cli "$@"; }}; '
+# (COPRA_LAUNCHER, where a rule sets it, starts several processes side by side: torchrun or srun)
+PREFIX = f"export PYTHONPATH={shlex.quote(REPOSITORY)}; " 'copra() { ${COPRA_LAUNCHER:-} python -m copra.cli "$@"; }; '
 shell.prefix(PREFIX.replace("{", "{{").replace("}", "}}"))
 
 
@@ -90,6 +91,13 @@ def embeddings_of(kind):
         )
 
     return shards
+
+
+def pretrained_model(wildcards):
+    """The pre-trained model that an experiment starts from in a fold; nothing where it starts from scratch."""
+    recipe = run.experiments[wildcards.experiment].pretrained
+    scope = "all" if run.pretraining.purge == "none" else f"fold_{wildcards.fold}"
+    return f"<results>/pretrain/{recipe}/{scope}/model.safetensors" if recipe else []
 
 
 def experiment_json(wildcards):

@@ -43,6 +43,7 @@ rule report:
         table="<results>/table1/table1.tsv",
         audit="<results>/audit/findings.parquet",
         predictions="<results>/audit/prediction_findings.parquet",
+        pretraining=rules.pretraining.input,
         config="<results>/run.json",
     output:
         "<results>/report/report.html",

@@ -61,3 +61,23 @@ rule build_interfaces:
     shell:
         "copra build-interfaces {input.records:q} --store {input.store:q} "
         "--interface-nodes {params.interface_nodes} --out {output:q} 2> {log:q}"
+
+
+rule build_pair_interfaces:
+    input:
+        pairs="<results>/pri30k/pri30k.parquet",
+        store="<results>/structures/shards/{shard}/store.h5",
+    output:
+        interfaces="<results>/interfaces/pri30k/{shard}.h5",
+        decisions="<results>/interfaces/pri30k/{shard}.decisions.parquet",
+    log:
+        "<results>/logs/build_pair_interfaces/{shard}.log",
+    conda:
+        "../../envs/copra.yaml"
+    params:
+        code=fingerprint("build-pair-interfaces"),
+        interface_nodes=run.structures.interface_nodes,
+    shell:
+        "copra build-pair-interfaces {input.pairs:q} --store {input.store:q} "
+        "--interface-nodes {params.interface_nodes} --out {output.interfaces:q} "
+        "--decisions {output.decisions:q} 2> {log:q}"

@@ -29,6 +29,7 @@ rule train_fold:
         interfaces=expand("<results>/interfaces/pra310/{shard}.h5", shard=STRUCTURE_SHARDS),
         protein_embeddings=embeddings_of("protein_lm"),
         rna_embeddings=embeddings_of("rna_lm"),
+        pretrained=pretrained_model,
     output:
         "<results>/train/{experiment}/seed_{seed}/fold_{fold}/predictions.parquet",
     log:
@@ -43,9 +44,12 @@ rule train_fold:
         code=fingerprint("train-fold"),
         experiment=experiment_json,
         checkpoint=lambda wildcards, output: os.path.join(os.path.dirname(output[0]), "checkpoint"),
+        pretrained=lambda wildcards, input: (
+            f"--pretrained {shlex.quote(str(input.pretrained))}" if input.pretrained else ""
+        ),
     shell:
         "copra train-fold {input.records:q} --folds {input.folds:q} --fold {wildcards.fold} "
         "--seed {wildcards.seed} --name {wildcards.experiment} --experiment {params.experiment:q} "
         "--interfaces {input.interfaces:q} --protein-embeddings {input.protein_embeddings:q} "
-        "--rna-embeddings {input.rna_embeddings:q} --checkpoint {params.checkpoint:q} "
+        "--rna-embeddings {input.rna_embeddings:q} {params.pretrained} --checkpoint {params.checkpoint:q} "
         "--out {output:q} 2> {log:q}"

@@ -1,0 +1,116 @@
+"""The compiled pair kernels (pair_*.cpp): built once per machine and source, None where that cannot be done."""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import logging
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+from functools import cache
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+log = logging.getLogger(__name__)
+
+FOLDER = Path(__file__).parent
+SOURCES = ("pair_attention.cpp", "pair_encoder.cpp", "pair_mlp.cpp", "pair_update.cpp")
+HEADER = "pair_simd.h"
+FLAGS = ("-O3", "-march=native", "-fno-math-errno", "-std=c++17", "-shared", "-fPIC", "-pthread")
+BUILD_TIMEOUT_S = 300
+HUGE_PAGE_BYTES, MADV_HUGEPAGE = 2 * 1024**2, 14
+HUGE_PAGES = ctypes.CDLL(None).madvise if sys.platform == "linux" else None  # a wish, refused without harm
+
+
+@cache
+def library() -> ctypes.CDLL | None:
+    """The kernels, compiled at the first call of the first process; later ones find them in the user's cache folder.
+
+    None, with one line in the log, where there is no C++ compiler or COPRA_PAIR_KERNELS is "torch".
+    """
+    if os.environ.get("COPRA_PAIR_KERNELS") == "torch":
+        return None
+    compiler = next(filter(None, map(shutil.which, ("g++", "clang++"))), None)
+    if compiler is None:
+        log.info("no C++ compiler: Co-Former's pair operations run in PyTorch, several times slower")
+        return None
+    try:
+        return ctypes.CDLL(str(built(compiler)))
+    except (OSError, subprocess.SubprocessError) as error:
+        reason = getattr(error, "stderr", None) or error
+        log.info("Co-Former's pair operations run in PyTorch, several times slower, as %s failed: %s", compiler, reason)
+        return None
+
+
+def built(compiler: str) -> Path:
+    """The shared library of this source for this processor, compiled if it is not in the cache folder yet.
+
+    Raises OSError or subprocess.SubprocessError when the folder cannot be written or the compiler fails.
+    """
+    key = hashlib.sha256()
+    for name in (HEADER, *SOURCES):
+        key.update((FOLDER / name).read_bytes())
+    key.update(" ".join((*FLAGS, compiler, processor())).encode())
+    cache_folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "copra"
+    target = cache_folder / f"pair_kernels_{key.hexdigest()[:16]}.so"
+    if target.exists():
+        return target
+    cache_folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=cache_folder) as folder:
+        made = Path(folder) / "kernels.so"
+        command = [compiler, *FLAGS, *(str(FOLDER / name) for name in SOURCES), "-o", str(made)]
+        subprocess.run(command, check=True, capture_output=True, text=True, timeout=BUILD_TIMEOUT_S)
+        made.replace(target)  # atomic: processes that build at the same time end with the same file
+    return target
+
+
+def processor() -> str:
+    """What -march=native depends on: a cache folder may be shared by unequal machines."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.exists() else []
+    names = ("model name", "flags", "Features", "CPU part")
+    return "\n".join([platform.machine(), *sorted({line for line in lines if line.startswith(names)})])
+
+
+def kernels_serve(*tensors: Tensor) -> bool:
+    """Whether the kernels take these: float32 in the memory of a machine that has them."""
+    return all(x.dtype == torch.float32 and x.device.type == "cpu" for x in tensors) and library() is not None
+
+
+def kernels() -> ctypes.CDLL:
+    """The kernels of a machine that has them (`kernels_serve`)."""
+    loaded = library()
+    assert loaded is not None
+    return loaded
+
+
+def address(tensor: Tensor | None) -> ctypes.c_void_p:
+    """Of a contiguous tensor's data, null for None. The caller holds the tensor until the kernel is through."""
+    if tensor is None:
+        return ctypes.c_void_p(None)
+    assert tensor.is_contiguous()
+    return ctypes.c_void_p(tensor.data_ptr())
+
+
+def like(tensor: Tensor, shape: tuple[int, ...] | None = None) -> Tensor:
+    """Uninitialised float32 of the tensor's shape, or of another one; a large one in huge pages where Linux has them.
+
+    A pair tensor is fresh memory in every block. Its page faults, 4 KiB each, cost as much as computing it.
+    """
+    made = torch.empty(tensor.shape if shape is None else shape, dtype=torch.float32)
+    if HUGE_PAGES is not None and made.numel() * 4 >= 4 * HUGE_PAGE_BYTES:
+        start = -(-made.data_ptr() // HUGE_PAGE_BYTES) * HUGE_PAGE_BYTES
+        end = (made.data_ptr() + made.numel() * 4) // HUGE_PAGE_BYTES * HUGE_PAGE_BYTES
+        HUGE_PAGES(ctypes.c_void_p(start), ctypes.c_size_t(end - start), ctypes.c_int(MADV_HUGEPAGE))
+    return made
+
+
+def threads() -> ctypes.c_int:
+    """How many threads a kernel may use: as many as PyTorch."""
+    return ctypes.c_int(torch.get_num_threads())

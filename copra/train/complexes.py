@@ -1,0 +1,197 @@
+"""A set of complexes that is read one at a time, without holding it in memory.
+
+What a store holds lies uncompressed and in one piece, so its arrays are mapped into memory and a sample copies out
+the rows of its own nodes: no whole chains, no HDF5 library and none of its global lock while training, any number of
+threads and processes at once. In memory stay the ranges of each complex, about 1 kB.
+
+A sample holds what never changes (nodes, centred coordinates, rows of the embeddings in the store's own precision);
+it is copied anew for every batch, which takes less than a thousandth of a training step. Features of node pairs are
+not kept: 18 numbers for each of 259 x 259 pairs are 5 MB a complex, more than the model's own pass over them reads.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from copra.config_model import Architecture
+from copra.embed.store import UNREADABLE, open_embeddings, read_description
+from copra.errors import InputError
+from copra.model.pair_features import N_SPECIAL
+from copra.structure.interface import NODE_ARRAYS, Interface
+from copra.structure.store import InterfaceEntry, interface_entries, open_interfaces
+from copra.train.folds import NO_LANGUAGE_MODEL
+from copra.train.samples import Sample, build_sample
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The arrays of one file of interfaces."""
+
+    nodes: dict[str, np.ndarray]
+    centres_angstrom: np.ndarray
+
+
+@dataclass(frozen=True)
+class Embeddings:
+    """The stored output of one language model: views of the files, [residues, width] by sequence sha256."""
+
+    by_key: dict[str, np.ndarray]
+    description: dict[str, str | int]
+
+
+@dataclass(frozen=True)
+class Complexes:
+    """Complexes in the order of `ids`; see `open_complexes`."""
+
+    ids: list[str]
+    sizes: list[int]  # nodes, the special ones included
+    interface_nodes: int
+    _entries: list[tuple[Rows, InterfaceEntry]]
+    _language_models: tuple[Embeddings | None, Embeddings | None]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def interface(self, i: int) -> Interface:
+        """The stored interface of complex i."""
+        rows, entry = self._entries[i]
+        nodes: dict[str, Any] = {name: array[entry.nodes] for name, array in rows.nodes.items()}
+        return Interface(
+            complex_id=self.ids[i],
+            chain_ids=entry.chain_ids,
+            chain_sequence_sha256=entry.chain_sequence_sha256,
+            centres_angstrom=rows.centres_angstrom[entry.row],
+            file_sha256=entry.file_sha256,
+            **nodes,
+        )
+
+    def sample(self, i: int, label: float) -> Sample:
+        """Complex i with its label (dG in kcal/mol; NaN where there is none)."""
+        protein, rna = (lm.by_key if lm else None for lm in self._language_models)
+        return build_sample(self.interface(i), self.interface_nodes, label, protein, rna)
+
+    @property
+    def lm_widths(self) -> tuple[int, int]:
+        """Width of the protein and of the RNA language model's embeddings, 0 without."""
+        protein, rna = (int(lm.description["width"]) if lm else 0 for lm in self._language_models)
+        return protein, rna
+
+    @property
+    def language_models(self) -> tuple[str | None, str | None]:
+        """Names of the protein and the RNA language model."""
+        protein, rna = (str(lm.description["language_model"]) if lm else None for lm in self._language_models)
+        return protein, rna
+
+    @property
+    def weights_text(self) -> str:
+        """Where the embeddings come from, `esm2_650M sha256:...; rinalmo_giga sha256:...`."""
+        said = [lm.description for lm in self._language_models if lm]
+        return "; ".join(f"{d['language_model']} {d['weights']}" for d in said) or NO_LANGUAGE_MODEL
+
+    def fingerprint(self) -> str:
+        """sha256 over the complexes: their nodes as stored, and whose embeddings stand beside them.
+
+        Embeddings are told by the model's description and the sequences, not by their values, which may be 40 GB.
+        """
+        digest = hashlib.sha256(f"{self.interface_nodes} {self.weights_text}".encode())
+        for name, (rows, entry) in zip(self.ids, self._entries, strict=True):
+            digest.update(json.dumps([name, entry.chain_ids, entry.chain_sequence_sha256]).encode())
+            digest.update(rows.centres_angstrom[entry.row].tobytes())
+            for array in rows.nodes.values():
+                digest.update(array[entry.nodes].tobytes())
+        return digest.hexdigest()
+
+
+def open_complexes(
+    ids: list[str], *, interfaces: list[Path], protein: list[Path], rna: list[Path], interface_nodes: int
+) -> Complexes:
+    """Open the complexes `ids`, in this order; `protein` and `rna` are shards of embeddings, none without.
+
+    Of a larger interface the `interface_nodes` residues nearest to the partner molecule are taken. Raises InputError
+    where no file holds a complex, a chain has no embedding, files of embeddings differ in their model, or a file is
+    incomplete.
+    """
+    found: dict[str, tuple[Rows, InterfaceEntry]] = {}
+    wanted = set(ids)
+    for path in sorted(interfaces):
+        with open_interfaces(path) as file:
+            here = interface_entries(file, wanted)
+            if here:
+                rows = _rows(file, path)
+                found |= {name: (rows, entry) for name, entry in here.items()}
+    missing = [name for name in ids if name not in found]
+    if missing:
+        raise InputError(
+            f"{len(missing)} of {len(ids)} complexes are in none of {len(interfaces)} files of interfaces: "
+            f"{missing[:10]}"
+        )
+    entries = [found[name] for name in ids]
+    keys: dict[int, dict[str, str]] = {0: {}, 1: {}}
+    sizes = []
+    for name, (rows, entry) in zip(ids, entries, strict=True):
+        molecule, chain = rows.nodes["molecule"][entry.nodes], rows.nodes["chain"][entry.nodes]
+        sizes.append(min(len(molecule), interface_nodes) + N_SPECIAL)
+        for kind, wanted_keys in keys.items():
+            for c in np.unique(chain[molecule == kind]):
+                wanted_keys.setdefault(entry.chain_sequence_sha256[c], f"{name}, chain {entry.chain_ids[c]}")
+    models = (_open_embeddings(protein, keys[0]), _open_embeddings(rna, keys[1]))
+    return Complexes(list(ids), sizes, interface_nodes, entries, models)
+
+
+def check_language_models(complexes: Complexes, architecture: Architecture) -> None:
+    """Raise InputError where the embeddings are not those of the architecture's language models."""
+    expected = (architecture.protein_lm, architecture.rna_lm)
+    for kind, found, wanted in zip(("protein", "RNA"), complexes.language_models, expected, strict=True):
+        if found != wanted:
+            raise InputError(f"{kind} embeddings of '{found}', expected '{wanted}'")
+
+
+def _rows(file: h5py.File, path: Path) -> Rows:
+    nodes = {name: _mapped(file["nodes"][name], path) for name in NODE_ARRAYS}
+    return Rows(nodes, _mapped(file["centres_angstrom"], path))
+
+
+def _mapped(dataset: h5py.Dataset, path: Path) -> np.ndarray:
+    """A read-only view of a dataset that lies in one piece in its file."""
+    if dataset.size == 0:
+        return np.zeros(dataset.shape, dtype=dataset.dtype)
+    offset = dataset.id.get_offset()
+    if offset is None:
+        raise InputError(f"{path}: {dataset.name} is compressed or in chunks; expected one piece")
+    try:
+        return np.memmap(path, dtype=dataset.dtype, mode="r", offset=offset, shape=dataset.shape).view(np.ndarray)
+    except ValueError as error:
+        raise InputError(f"{path}: {dataset.name} ends behind the end of the file: {error}") from error
+
+
+def _open_embeddings(paths: list[Path], keys: dict[str, str]) -> Embeddings | None:
+    """The embeddings of the sequences `keys` (sha256 -> who needs it, for the message)."""
+    if not paths:
+        return None
+    description = read_description(paths)
+    by_key: dict[str, np.ndarray] = {}
+    for path in sorted(paths):
+        with open_embeddings(path) as file:
+            try:
+                names, offset = file["key"][:], file["offset"][:]
+                values = _mapped(file["embedding"], path)
+            except UNREADABLE as error:
+                raise InputError(f"{path}: damaged file of embeddings: {error}") from error
+        for i, raw in enumerate(names):
+            key = raw.decode()
+            if key in keys:
+                by_key[key] = values[offset[i] : offset[i + 1]]
+    missing = sorted(set(keys) - set(by_key))
+    if missing:
+        raise InputError(
+            f"no embedding of {len(missing)} sequences in {len(paths)} files of '{description['language_model']}', "
+            f"first {missing[0]} ({keys[missing[0]]})"
+        )
+    return Embeddings(by_key, description)
