@@ -21,6 +21,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+import copra.train.ranks
 from copra.config_model import Training
 from copra.errors import CopraError
 from copra.train.loop import Task, make_deterministic, train
@@ -54,6 +55,8 @@ class Settings:
     checkpoint_minutes: float = 0.0002
     milliseconds: float = 3.0  # that a batch takes
     dropout: float = 0.3
+    launcher: str = "torchrun"  # or srun: whose environment the processes find
+    timeout_minutes: float = 1.0  # that one process waits for another
     bad: str = ""  # a record whose loss is no number
     signal: str = ""  # "rank epoch batch number": there this process sends itself that signal, once
 
@@ -198,6 +201,7 @@ class Job:
 def start(folder: Path, n_processes: int = 1, **settings: Any) -> Job:
     """Start a run of `main` in as many processes, which meet as those of torchrun do."""
     folder.parent.mkdir(parents=True, exist_ok=True)
+    chosen = Settings(**settings)
     path = os.environ.get("PYTHONPATH")
     os.environ["PYTHONPATH"] = os.pathsep.join(sys.path)  # the server looks for its modules there
     with socket.create_server(("127.0.0.1", 0)) as free:
@@ -205,8 +209,11 @@ def start(folder: Path, n_processes: int = 1, **settings: Any) -> Job:
     processes = []
     for rank in range(n_processes):
         place = {"RANK": rank, "WORLD_SIZE": n_processes, "LOCAL_RANK": rank, "MASTER_ADDR": "127.0.0.1"}
+        if chosen.launcher == "srun":
+            place = {"SLURM_PROCID": rank, "SLURM_STEP_NUM_TASKS": n_processes, "SLURM_LOCALID": rank}
+            place |= {"SLURM_JOB_ID": 12345, "SLURM_STEP_ID": 0}
         environment = {name: str(value) for name, value in (place | {"MASTER_PORT": port}).items()}
-        arguments = (folder, Settings(**settings), environment if n_processes > 1 else {})
+        arguments = (folder, chosen, rank, environment if n_processes > 1 else {})
         processes.append(server.Process(target=child, args=arguments, daemon=True))
         processes[-1].start()
     if path is None:
@@ -224,11 +231,11 @@ def finished(folder: Path, n_processes: int = 1, **settings: Any) -> bytes:
     return (folder / "final.safetensors").read_bytes()
 
 
-def child(folder: Path, settings: Settings, environment: dict[str, str]) -> None:
+def child(folder: Path, settings: Settings, rank: int, environment: dict[str, str]) -> None:
     """What a process of `start` does."""
     os.environ.update(environment)
     torch.set_num_threads(1)
-    log = os.open(f"{folder}.{environment.get('RANK', '0')}.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    log = os.open(f"{folder}.{rank}.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(log, 2)
     program(folder, settings)
 
@@ -252,6 +259,7 @@ def main(folder: Path, settings: Settings) -> None:
             "checkpoint_minutes": settings.checkpoint_minutes,
         }
     )
+    copra.train.ranks.TIMEOUT_MINUTES = settings.timeout_minutes
     with started(make_deterministic()) as place:
         gradients(folder)
 

@@ -149,6 +149,7 @@ def _subset_rows(
     notes = [PAPER_NOTE] if "paper" in part["protocol"] else []
     if len(constant) == len(np.unique(fold)):
         notes.append("one number per fold: its correlations say nothing")
+    common = part | {"status": "ok", "note": "; ".join(notes)}
     rows = []
     for aggregate, members in groups.items():
         for metric in METRICS:
@@ -156,7 +157,7 @@ def _subset_rows(
             low, high = interval(_mean_score(metric, measured, guess, members, draws), settings.confidence)
             numbers = {"value": value, "ci_low": low, "ci_high": high}
             kept = {key: None if np.isnan(number) else float(number) for key, number in numbers.items()}
-            rows.append(part | kept | {"aggregate": aggregate, "metric": metric, "status": "ok", "note": "; ".join(notes)})
+            rows.append(common | kept | {"aggregate": aggregate, "metric": metric})
     return rows
 
 

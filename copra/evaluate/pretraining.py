@@ -33,6 +33,7 @@ from copra.train.pretraining_pairs import HELD_OUT, TRAINING
 
 log = logging.getLogger(__name__)
 Values = NDArray[np.float64]
+AT_ONCE = 16  # complexes; the bins' probabilities of all their pairs are in memory, 11 MB for each of 259 nodes
 
 
 @dataclass(frozen=True)
@@ -165,7 +166,7 @@ def _sample(one: Held, i: int) -> Any:
 def embed_molecules(one: Held, contrast_pass: ContrastPass) -> Values:
     """P^s and R^s of every held-out pair at length 1, float64 [pairs, 2, d]."""
     found = np.zeros((len(one.table), 2, one.network.shape.sequence_width))
-    for indices in evaluation_batches(one.pairs.complexes.sizes, one.recipe.batch_size):
+    for indices in evaluation_batches(one.pairs.complexes.sizes, AT_ONCE):
         batch = one.pairs.batch(indices, None, one.device).batch
         assert batch is not None
         rows = one.network.molecules(batch.nodes, batch.protein_lm, batch.rna_lm, contrast_pass)
@@ -211,7 +212,7 @@ def predicted_distances(
     masked, since the model has not learned what a mask is.
     """
     design, recipe = one.network.design, one.recipe
-    for indices in evaluation_batches(one.pairs.complexes.sizes, recipe.batch_size):
+    for indices in evaluation_batches(one.pairs.complexes.sizes, AT_ONCE):
         sizes = [one.pairs.complexes.sizes[i] for i in indices]
         masks: list[Mask] = []
         for i, n in zip(indices, sizes, strict=True):

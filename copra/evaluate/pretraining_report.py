@@ -10,6 +10,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
+from copra.errors import InputError
 from copra.evaluate.figures import COLOURS, PALE, canvas, data_uri, plain
 from copra.evaluate.tables import format_value, weights_notice
 from copra.provenance.results import Run
@@ -85,12 +86,16 @@ def _cell(row: dict[Any, Any] | None) -> str:
 
 
 def learning_curves(folder: Path, scopes: list[str]) -> dict[str, list[dict[str, float]]]:
-    """Of each scope that has any the lines of its metrics.jsonl."""
+    """Of each scope that has any the lines of its metrics.jsonl; raises InputError where one is no JSON."""
     found = {}
     for scope in scopes:
         path = folder / scope / "metrics.jsonl"
-        if path.is_file():
+        if not path.is_file():
+            continue
+        try:
             found[scope] = [json.loads(line) for line in path.read_text().splitlines()]
+        except ValueError as error:
+            raise InputError(f"{path}: a line is no JSON: {error}") from error
     return {scope: lines for scope, lines in found.items() if lines}
 
 

@@ -97,7 +97,8 @@ def partner_size_scores(n_protein_nodes: NDArray[np.int64]) -> Values:
     """What positions give away: a candidate's number of protein residues in the interface is the asked pair's own.
 
     In a pass of both molecules with rotary positions, an RNA node stands behind as many protein residues as its own
-    complex has. A model that finds partners no better than this may have learned no more than this.
+    complex has; and of an interface that is cut to a fixed number of residues one molecule's part tells the other's.
+    A model that finds partners no better than this may have learned no more than this.
     """
     size = n_protein_nodes.astype(np.float64)
     found: Values = -np.abs(size[:, None] - size[None])

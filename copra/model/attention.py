@@ -1,12 +1,14 @@
-"""The task-dependent mask M and the attention under it."""
+"""The task-dependent mask M."""
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from copra.model.pair_features import Nodes
+from copra.model.pair_ops import LEFT_OUT, SET_TO_ZERO
 
 COMPLEX_NODE, PROTEIN_NODE, RNA_NODE = 0, 1, 2
 PROTEIN, RNA = 0, 1
@@ -31,23 +33,12 @@ def attention_mask(nodes: Nodes, within_molecules: bool) -> Tensor:
     return allowed
 
 
-def attend(q: Tensor, k: Tensor, v: Tensor, bias: Tensor, allowed: Tensor, dropout: float) -> Tensor:
-    """softmax(Q K^T / sqrt(d_k) + bias) V over the allowed nodes, the mask as minus infinity.
+def mask_codes(allowed: Tensor, valid: Tensor, kind: Literal["multiplied", "additive"]) -> Tensor:
+    """M [B, R, L] as `pair_attention` reads it, uint8 [B, R, L].
 
-    q [B, H, R, d_k]; k, v [B, H, L, d_k]; bias [B, H, R, L]; allowed [B, R, L] -> [B, H, R, d_k].
+    Additive: what is not allowed is left out before the softmax. Multiplied, as equation (3) prints it: the softmax
+    runs over all valid nodes (bool [B, L]) and M sets to zero, so that such a row's weights sum to less than one.
     """
-    bias = bias.masked_fill(~allowed[:, None], float("-inf"))
-    return F.scaled_dot_product_attention(q, k, v, attn_mask=bias, dropout_p=dropout)
-
-
-def attend_multiplied(
-    q: Tensor, k: Tensor, v: Tensor, bias: Tensor, allowed: Tensor, valid: Tensor, dropout: float
-) -> Tensor:
-    """(softmax(Q K^T / sqrt(d_k) + bias) . M) V as equation (3) prints it; arguments as of `attend`.
-
-    The softmax runs over all valid nodes (bool [B, L]), so that a row of less than all has weights that sum to less
-    than one.
-    """
-    scores = (q * q.shape[-1] ** -0.5) @ k.transpose(-1, -2) + bias
-    weights = scores.masked_fill(~valid[:, None, None], float("-inf")).softmax(dim=-1)
-    return F.dropout(weights * allowed[:, None], dropout) @ v
+    if kind == "additive":
+        return (~allowed).to(torch.uint8) * LEFT_OUT
+    return ((~allowed).to(torch.uint8) * SET_TO_ZERO).masked_fill(~valid[:, None], LEFT_OUT)

@@ -17,9 +17,8 @@ from copra.model.attention import (
     COMPLEX_NODE,
     PROTEIN,
     RNA,
-    attend,
-    attend_multiplied,
     attention_mask,
+    mask_codes,
 )
 from copra.model.attention import PROTEIN_NODE as PROTEIN_NODE
 from copra.model.attention import RNA_NODE as RNA_NODE
@@ -27,7 +26,7 @@ from copra.model.design import Design, design_of
 from copra.model.heads import AffinityHead
 from copra.model.layers import FeedForward, rotary_tables, rotate
 from copra.model.pair_features import N_RESIDUE_TYPES, PADDING_TYPE, Nodes, PairEncoder
-from copra.model.pair_path import official_pair_update, pair_bias, paper_pair_update
+from copra.model.pair_ops import pair_attention, pair_mlp, pair_update
 
 SEQUENCE_EXPANSION, PAIR_EXPANSION = 4, 2  # feed-forward width over path width; the text gives neither
 
@@ -182,31 +181,28 @@ class Block(nn.Module):
 
         S comes out for the R rows of Z that come in (L, or the first alone), Z for the first `pair_rows` (None: R).
         """
-        s = self.attention_norm(s)
-        y = self.attention(s, z, allowed, valid)
-        s_hat = s[:, : z.shape[1]] + self._dropped(self.attention_out(y))
+        s, rows = self.attention_norm(s), z.shape[1]
+        mask = mask_codes(allowed[:, :rows], valid, self.design.attention_mask)
+        y, z = self.attention(s, z, mask, pair_rows)
+        s_hat = s[:, :rows] + self._dropped(self.attention_out(y))
         if pair_rows != 0:
-            z = self.updated_pairs(z[:, :pair_rows], y)
+            z = self.updated_pairs(z, y)
         return self.updated_sequence(s_hat), z
 
-    def attention(self, s: Tensor, z: Tensor, allowed: Tensor, valid: Tensor) -> Tensor:
-        """Structure-guided multi-head attention, equations (1) to (3): the heads' output side by side, [B, R, d_s]."""
+    def attention(self, s: Tensor, z: Tensor, mask: Tensor, pair_rows: int | None) -> tuple[Tensor, Tensor]:
+        """Structure-guided multi-head attention, equations (1) to (3): the heads' output side by side, [B, R, d_s].
+
+        The second result is the first `pair_rows` rows of z.
+        """
         b, length, d_s = s.shape
-        rows, d_k = z.shape[1], d_s // self.heads
-        # (1) Q, K, V = S [W_Q, W_K, W_V], each [B, H, L, d_k]
-        q, k, v = self.to_qkv(s).view(b, length, 3, self.heads, d_k).permute(2, 0, 3, 1, 4)
+        d_k = d_s // self.heads
+        # (1) Q, K, V = S [W_Q, W_K, W_V], each [B, L, H, d_k]
+        q, k, v = self.to_qkv(s).view(b, length, 3, self.heads, d_k).unbind(2)
         if self.design.rotary:
-            cosine, sine = rotary_tables(length, d_k, s.device)
+            cosine, sine = (x[:, None] for x in rotary_tables(length, d_k, s.device))
             q, k = rotate(q, cosine, sine).to(v.dtype), rotate(k, cosine, sine).to(v.dtype)
-        q, allowed = q[:, :, :rows], allowed[:, :rows]
-        # (2) A = Q K^T / sqrt(d_k) + Linear(Z)
-        bias = pair_bias(z, self.pair_bias.weight)
-        # (3) softmax(A) V under M
-        if self.design.attention_mask == "multiplied":
-            y = attend_multiplied(q, k, v, bias, allowed, valid, self._dropout_rate)
-        else:
-            y = attend(q, k, v, bias, allowed, self._dropout_rate)
-        return y.transpose(1, 2).reshape(b, rows, d_s)
+        # (2) A = Q K^T / sqrt(d_k) + Linear(Z) and (3) softmax(A) V under M
+        return pair_attention(z, q[:, : z.shape[1]], k, v, self.pair_bias.weight, mask, self._dropout_rate, pair_rows)
 
     def updated_sequence(self, s_hat: Tensor) -> Tensor:
         """The sequence path's layer norm and feed-forward, FFN(x) = x + MLP(x)."""
@@ -217,17 +213,20 @@ class Block(nn.Module):
     def updated_pairs(self, z: Tensor, y: Tensor) -> Tensor:
         """The outer-product update, equations (4) and (5), layer norm and feed-forward of Z's given rows."""
         u = self.outer_squeeze(y)
-        u_rows = u[:, : z.shape[1]]
-        outer = (self.outer_linear.weight, self.outer_linear.bias)
+        weight: Tensor = self.outer_linear.weight
+        bias: Tensor = self.outer_linear.bias
+        projection, residual = None, 0.0
+        if self.pair_projection is not None:  # t = z + P (z + Linear(o)): P meets Linear's weights, not the pairs
+            projection, residual = self.pair_projection.weight, 1.0
+            weight, bias = projection @ weight, projection @ bias
+        # u_i meets the weight before u_j does, so that the [L, L, c, c] outer products never lie in memory
+        weight = weight.unflatten(1, (u.shape[-1], u.shape[-1]))  # [d_z, c of u_i, c of u_j]
+        half = torch.einsum("zae,bia->bize", weight, u[:, : z.shape[1]])
         norm = (self.pair_norm.weight, self.pair_norm.bias)
+        z = pair_update(z, half, u, projection, bias, norm, residual, self._dropout_rate)
         mlp = self.pair_feed_forward
-        if self.pair_projection is not None:
-            z = official_pair_update(z, u_rows, u, outer, self.pair_projection.weight, norm, self._dropout_rate)
-        elif mlp is not None and isinstance(mlp.inner, nn.Linear):
-            weights = (mlp.inner.weight, mlp.inner.bias, mlp.out.weight, mlp.out.bias)
-            return paper_pair_update(z, u_rows, u, outer, norm, weights, self._dropout_rate)
-        else:
-            z = paper_pair_update(z, u_rows, u, outer, norm, None, self._dropout_rate)
+        if mlp is not None and isinstance(mlp.inner, nn.Linear):
+            return pair_mlp(z, (mlp.inner.weight, mlp.inner.bias), (mlp.out.weight, mlp.out.bias))
         return z if mlp is None else z + mlp(z)
 
     @property

@@ -24,6 +24,7 @@ class Design:
     # Multiplied, a masked node still counts in the softmax's sum: its presence can be felt, though not its value.
     attention_mask: Literal["multiplied", "additive"]
     # (1) positions enter only through Z | queries and keys are turned by the index in the list of nodes
+    # (the RNA node stands before the protein there, so that it can tell the protein's length)
     rotary: bool
     # FFN: an MLP, here with ReLU | a gated unit with 2/3 of the inner width
     feed_forward: Literal["relu", "swiglu"]

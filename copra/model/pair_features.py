@@ -14,6 +14,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from copra.model.pair_kernels import EncoderKernel
+from copra.model.pair_library import kernels_serve
+from copra.model.pair_ops import in_parts
+
 N_RESIDUE_TYPES = 30  # 21 protein, 5 RNA, 3 special nodes, padding
 COMPLEX_TYPE, PROTEIN_TYPE, RNA_TYPE, PADDING_TYPE = 26, 27, 28, 29
 N_SPECIAL = 3  # the complex, protein and RNA node stand in front of the residues, in this order
@@ -76,24 +80,51 @@ class PairEncoder(nn.Module):
         The four features stand side by side before `out_mlp`. Those that are rows of a table pass its first layer as
         tables, a row for each type pair and offset in the place of one for each pair of nodes.
         """
-        types = nodes.residue_type
-        pair_type = types[:, :, None] * N_RESIDUE_TYPES + types[:, None, :]  # [B, L, L]
-        offset, same_chain = relative_positions(nodes)
-        squared_nm, both_atoms = squared_distances_nm(nodes)
-        coefficient = F.embedding(pair_type, F.softplus(self.aapair_to_distcoef.weight))  # [B, L, L, 16]
-        nearness = torch.exp(-coefficient * squared_nm) * both_atoms
-        angle, has_angle = dihedrals(nodes)
-        of_places = torch.cat((self.distance_embed(nearness), encode_angles(angle) * has_angle.unsqueeze(-1)), dim=-1)
-
         first, width = cast(nn.Linear, self.out_mlp[0]), self.aa_pair_embed.embedding_dim
         type_weight, offset_weight, place_weight = first.weight.tensor_split((width, 2 * width), dim=1)
         type_table = F.linear(self.aa_pair_embed.weight, type_weight, first.bias)
         offset_table = F.pad(F.linear(self.relpos_embed.weight, offset_weight), (0, 0, 0, 1))  # the last row: no offset
+        tables = (F.softplus(self.aapair_to_distcoef.weight), type_table, offset_table)
+        if not kernels_serve(nodes.xyz_angstrom, *tables):
+            return in_parts(lambda *fields: self._plain(Nodes(*fields), *tables, place_weight), *vars(nodes).values())
+        near, out = self.distance_embed, self.out_mlp
+        layers = (near[0], near[2], out[2], out[4])
+        weights = (near[0].weight, near[2].weight, place_weight, out[2].weight, out[4].weight)
+        return EncoderKernel.apply(*self._node_rows(nodes), *tables, *weights, *(layer.bias for layer in layers))
+
+    def _plain(
+        self, nodes: Nodes, coefficients: Tensor, type_table: Tensor, offset_table: Tensor, place_weight: Tensor
+    ) -> Tensor:
+        """What the kernel computes, with everything in memory."""
+        types = nodes.residue_type
+        pair_type = types[:, :, None] * N_RESIDUE_TYPES + types[:, None, :]  # [B, L, L]
+        offset, same_chain = relative_positions(nodes)
+        squared_nm, both_atoms = squared_distances_nm(nodes)
+        nearness = torch.exp(-F.embedding(pair_type, coefficients) * squared_nm) * both_atoms  # [B, L, L, 16]
+        angle, has_angle = dihedrals(nodes)
+        of_places = torch.cat((self.distance_embed(nearness), encode_angles(angle) * has_angle.unsqueeze(-1)), dim=-1)
         x = F.embedding(pair_type, type_table) + F.linear(of_places, place_weight)
         x = x + F.embedding(offset.masked_fill(~same_chain, 2 * MAX_OFFSET + 1), offset_table)
-        has_atom = nodes.atom_mask.any(-1) & (nodes.valid if self.special_node_geometry else nodes.is_residue)
-        pair_mask = has_atom[:, :, None] & has_atom[:, None, :]
-        return self.out_mlp[1:](x) * pair_mask.unsqueeze(-1)
+        placed = self._placed(nodes)
+        return self.out_mlp[1:](x) * (placed[:, :, None] & placed[:, None, :]).unsqueeze(-1)
+
+    def _placed(self, nodes: Nodes) -> Tensor:
+        """Which nodes have pair features, bool [B, L]."""
+        return nodes.atom_mask.any(-1) & (nodes.valid if self.special_node_geometry else nodes.is_residue)
+
+    def _node_rows(self, nodes: Nodes) -> tuple[Tensor, ...]:
+        """The nodes as the kernel reads them: int32 [B, L] three times, then float32 with L last."""
+        residue = nodes.is_residue
+        turned = nodes.atom_mask[..., :3].all(-1) & residue
+        return (
+            nodes.residue_type.int(),
+            nodes.polymer_index.int(),
+            nodes.chain.masked_fill(~residue, -1).int(),
+            nodes.xyz_angstrom.permute(0, 2, 3, 1) / ANGSTROM_PER_NM,
+            nodes.atom_mask.transpose(1, 2).float(),
+            turned.float(),
+            self._placed(nodes).float(),
+        )
 
 
 def relative_positions(nodes: Nodes) -> tuple[Tensor, Tensor]:

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from copra.model.pair_library import address, kernels, like, threads
+from copra.model.pair_library import address, kernels, threads
 
 
 def rows_of(z: Tensor) -> Tensor:
@@ -31,7 +31,8 @@ class AttentionKernel(torch.autograd.Function):
         dropout: float,
         seed: int,
         rows_on: int,
-    ):  # type: ignore[no-untyped-def]
+    ) -> tuple[Tensor, Tensor]:
+        """As PyTorch asks."""
         ctx.set_materialize_grads(False)
         ctx.dropout, ctx.seed, ctx.rows_on = dropout, seed, rows_on
         tensors = [rows_of(z), *(x.contiguous() for x in (q, k, v, weight, mask))]
@@ -48,12 +49,13 @@ class AttentionKernel(torch.autograd.Function):
         return sizes, ctypes.c_uint64(ctx.seed), ctypes.c_float(ctx.dropout), threads()
 
     @staticmethod
-    def backward(ctx: Any, grad_y: Tensor | None, grad_on: Tensor | None):  # type: ignore[no-untyped-def]
+    def backward(ctx: Any, grad_y: Tensor | None, grad_on: Tensor | None) -> tuple[Tensor | None, ...]:
+        """As PyTorch asks."""
         tensors = ctx.saved_tensors
         z, q, k, v, weight, _ = tensors
         grad_y = torch.zeros_like(q) if grad_y is None else grad_y.contiguous()
         base = None if grad_on is None else rows_of(grad_on)
-        grad_z = like(z)
+        grad_z = torch.empty_like(z)
         grads = [torch.empty_like(q), *(torch.zeros_like(x) for x in (k, v, weight))]
         kernels().copra_attention_backward(
             address(grad_z),
@@ -68,6 +70,8 @@ class AttentionKernel(torch.autograd.Function):
 
 
 class UpdateWeights(ctypes.Structure):
+    """The struct of that name in pair_update.cpp."""
+
     _fields_ = (
         *((name, ctypes.c_void_p) for name in ("w", "bias", "gamma", "beta")),
         *((name, ctypes.c_float) for name in ("epsilon", "residual")),
@@ -90,12 +94,13 @@ class UpdateKernel(torch.autograd.Function):
         residual: float,
         dropout: float,
         seed: int,
-    ):  # type: ignore[no-untyped-def]
+    ) -> Tensor:
+        """As PyTorch asks."""
         ctx.residual, ctx.dropout, ctx.seed = residual, dropout, seed
         weights = [None if x is None else x.contiguous() for x in (projection, bias, gamma, beta)]
         tensors = (rows_of(z), half.contiguous(), u.contiguous())
         ctx.save_for_backward(*tensors, *weights)
-        out = like(tensors[0])
+        out = torch.empty_like(tensors[0])
         kernels().copra_update_forward(address(out), *map(address, tensors), *UpdateKernel.tail(ctx, tensors, weights))
         return out.transpose(2, 3)
 
@@ -108,10 +113,11 @@ class UpdateKernel(torch.autograd.Function):
         return ctypes.byref(packed), sizes, ctypes.c_uint64(ctx.seed), ctypes.c_float(ctx.dropout), threads()
 
     @staticmethod
-    def backward(ctx: Any, grad_out: Tensor):  # type: ignore[no-untyped-def]
+    def backward(ctx: Any, grad_out: Tensor) -> tuple[Tensor | None, ...]:
+        """As PyTorch asks."""
         z, half, u, *weights = ctx.saved_tensors
         projection, bias = weights[:2]
-        grad_out, grad_z = rows_of(grad_out), like(z)
+        grad_out, grad_z = rows_of(grad_out), torch.empty_like(z)
         grad_projection = None if projection is None else torch.zeros_like(projection)
         grads = [
             torch.zeros_like(half),
@@ -133,11 +139,12 @@ class MlpKernel(torch.autograd.Function):
     """`copra_mlp_*` of pair_mlp.cpp."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, w1: Tensor, b1: Tensor, w2: Tensor, b2: Tensor):  # type: ignore[no-untyped-def]
+    def forward(ctx: Any, x: Tensor, w1: Tensor, b1: Tensor, w2: Tensor, b2: Tensor) -> Tensor:
+        """As PyTorch asks."""
         x = rows_of(x)
         weights = [w.contiguous() for w in (w1, b1, w2, b2)]
         ctx.save_for_backward(x, *weights)
-        out = like(x)
+        out = torch.empty_like(x)
         kernels().copra_mlp_forward(address(out), address(x), *MlpKernel.tail(x, weights))
         return out.transpose(2, 3)
 
@@ -148,9 +155,10 @@ class MlpKernel(torch.autograd.Function):
         return (ctypes.c_void_p * 4)(*(w.data_ptr() for w in weights)), *map(ctypes.c_int, sizes), threads()
 
     @staticmethod
-    def backward(ctx: Any, grad_out: Tensor):  # type: ignore[no-untyped-def]
+    def backward(ctx: Any, grad_out: Tensor) -> tuple[Tensor | None, ...]:
+        """As PyTorch asks."""
         x, *weights = ctx.saved_tensors
-        grad_out, grad_x = rows_of(grad_out), like(x)
+        grad_out, grad_x = rows_of(grad_out), torch.empty_like(x)
         grads = [torch.zeros_like(w) for w in weights]
         kernels().copra_mlp_backward(*map(address, (grad_x, *grads, grad_out, x)), *MlpKernel.tail(x, weights))
         return grad_x.transpose(2, 3), *grads
@@ -178,11 +186,12 @@ class EncoderKernel(torch.autograd.Function):
     """`copra_encoder_*` of pair_encoder.cpp: seven tensors of nodes, twelve of weights in EncoderWeights' order."""
 
     @staticmethod
-    def forward(ctx: Any, *tensors: Tensor):  # type: ignore[no-untyped-def]
+    def forward(ctx: Any, *tensors: Tensor) -> Tensor:
+        """As PyTorch asks."""
         tensors = tuple(x.contiguous() for x in tensors)
         ctx.save_for_backward(*tensors)
         b, length = tensors[0].shape
-        z = like(tensors[0], (b, length, tensors[8].shape[1], length))
+        z = torch.empty(b, length, tensors[8].shape[1], length)
         kernels().copra_encoder_forward(address(z), *EncoderKernel.tail(tensors))
         return z.transpose(2, 3)
 
@@ -200,7 +209,8 @@ class EncoderKernel(torch.autograd.Function):
         return ctypes.byref(nodes), ctypes.byref(weights), *map(ctypes.c_int, sizes), threads()
 
     @staticmethod
-    def backward(ctx: Any, grad_z: Tensor):  # type: ignore[no-untyped-def]
+    def backward(ctx: Any, grad_z: Tensor) -> tuple[Tensor | None, ...]:
+        """As PyTorch asks."""
         tensors = ctx.saved_tensors
         grad_z = rows_of(grad_z)
         grads = [torch.zeros_like(x) for x in tensors[7:]]

@@ -24,8 +24,7 @@ SOURCES = ("pair_attention.cpp", "pair_encoder.cpp", "pair_mlp.cpp", "pair_updat
 HEADER = "pair_simd.h"
 FLAGS = ("-O3", "-march=native", "-fno-math-errno", "-std=c++17", "-shared", "-fPIC", "-pthread")
 BUILD_TIMEOUT_S = 300
-HUGE_PAGE_BYTES, MADV_HUGEPAGE = 2 * 1024**2, 14
-HUGE_PAGES = ctypes.CDLL(None).madvise if sys.platform == "linux" else None  # a wish, refused without harm
+M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # of glibc's mallopt
 
 
 @cache
@@ -41,11 +40,25 @@ def library() -> ctypes.CDLL | None:
         log.info("no C++ compiler: Co-Former's pair operations run in PyTorch, several times slower")
         return None
     try:
-        return ctypes.CDLL(str(built(compiler)))
+        loaded = ctypes.CDLL(str(built(compiler)))
     except (OSError, subprocess.SubprocessError) as error:
         reason = getattr(error, "stderr", None) or error
         log.info("Co-Former's pair operations run in PyTorch, several times slower, as %s failed: %s", compiler, reason)
         return None
+    keep_freed_memory()
+    return loaded
+
+
+def keep_freed_memory() -> None:
+    """Ask glibc to give large freed tensors out again instead of returning them to the system; nothing elsewhere.
+
+    A step of training frees and takes the same pair tensors again and again. In fresh memory each page of 4 KiB faults
+    when it is first written, which costs a fifth of the step.
+    """
+    if sys.platform == "linux" and platform.libc_ver()[0] == "glibc":
+        libc = ctypes.CDLL(None)
+        libc.mallopt(M_MMAP_MAX, 0)
+        libc.mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
 
 
 def built(compiler: str) -> Path:
@@ -96,19 +109,6 @@ def address(tensor: Tensor | None) -> ctypes.c_void_p:
         return ctypes.c_void_p(None)
     assert tensor.is_contiguous()
     return ctypes.c_void_p(tensor.data_ptr())
-
-
-def like(tensor: Tensor, shape: tuple[int, ...] | None = None) -> Tensor:
-    """Uninitialised float32 of the tensor's shape, or of another one; a large one in huge pages where Linux has them.
-
-    A pair tensor is fresh memory in every block. Its page faults, 4 KiB each, cost as much as computing it.
-    """
-    made = torch.empty(tensor.shape if shape is None else shape, dtype=torch.float32)
-    if HUGE_PAGES is not None and made.numel() * 4 >= 4 * HUGE_PAGE_BYTES:
-        start = -(-made.data_ptr() // HUGE_PAGE_BYTES) * HUGE_PAGE_BYTES
-        end = (made.data_ptr() + made.numel() * 4) // HUGE_PAGE_BYTES * HUGE_PAGE_BYTES
-        HUGE_PAGES(ctypes.c_void_p(start), ctypes.c_size_t(end - start), ctypes.c_int(MADV_HUGEPAGE))
-    return made
 
 
 def threads() -> ctypes.c_int:

@@ -12,6 +12,7 @@ a transposed view, which the next function takes as it is.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -36,7 +37,7 @@ def pair_attention(
     """
     q = q * q.shape[-1] ** -0.5
     if not kernels_serve(z, q, k, v, weight):
-        y = in_parts(lambda *samples: attention_twin(*samples, weight, dropout), z, q, k, v, mask)
+        y = in_parts(partial(attention_twin, weight=weight, dropout=dropout), z, q, k, v, mask)
         return y.flatten(2), z[:, :rows_on]
     rows = z.shape[1] if rows_on is None else rows_on
     y, z_on = AttentionKernel.apply(z, q, k, v, weight, mask, dropout, dropout_seed(dropout), rows)
@@ -60,14 +61,15 @@ def pair_update(
     """
     if kernels_serve(z, half, u, bias):
         return UpdateKernel.apply(z, half, u, projection, bias, *norm, residual, dropout, dropout_seed(dropout))
-    return in_parts(lambda *samples: update_twin(*samples, projection, bias, norm, residual, dropout), z, half, u)
+    twin = partial(update_twin, projection=projection, bias=bias, norm=norm, residual=residual, dropout=dropout)
+    return in_parts(twin, z, half, u)
 
 
 def pair_mlp(x: Tensor, inner: tuple[Tensor, Tensor], out: tuple[Tensor, Tensor]) -> Tensor:
     """x + Linear(ReLU(Linear(x))), x [B, R, L, d_z]; `inner` weight [F, d_z] and bias [F], `out` [d_z, F] and [d_z]."""
     if kernels_serve(x, *inner, *out):
         return MlpKernel.apply(x, *inner, *out)
-    return in_parts(lambda samples: mlp_twin(samples, inner, out), x)
+    return in_parts(partial(mlp_twin, inner=inner, out=out), x)
 
 
 def dropout_seed(dropout: float) -> int:

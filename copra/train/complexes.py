@@ -2,11 +2,14 @@
 
 What a store holds lies uncompressed and in one piece, so its arrays are mapped into memory and a sample copies out
 the rows of its own nodes: no whole chains, no HDF5 library and none of its global lock while training, any number of
-threads and processes at once. In memory stay the ranges of each complex, about 1 kB.
+threads and processes at once. In memory stay the ranges of each complex: 42 MB for 30,000, opened in 2 s.
 
-A sample holds what never changes (nodes, centred coordinates, rows of the embeddings in the store's own precision);
-it is copied anew for every batch, which takes less than a thousandth of a training step. Features of node pairs are
-not kept: 18 numbers for each of 259 x 259 pairs are 5 MB a complex, more than the model's own pass over them reads.
+A sample holds what never changes of the nodes: types, places, centred coordinates, and their rows of the embeddings
+in the store's own precision. It is copied anew for every batch, in about 1 ms a complex; 16 complexes of 259 nodes with
+two embeddings of width 1280 became a batch in half a hundredth of their training step, and threads hide that.
+Features of node pairs are not kept: 18 numbers for each of 259 x 259 pairs are 4.8 MB a complex, 1.5 GB for the
+labelled records and 145 GB for PRI30k. They follow from the coordinates, and the pair encoder computes them where it
+needs them.
 """
 
 from __future__ import annotations

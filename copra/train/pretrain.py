@@ -91,24 +91,10 @@ def pretrain(
         network, state = _fit(recipe, parts, seed, place, device, checkpoint, key)
         if not place.first:
             return
-        said = {
-            "recipe": name,
-            "scope": scope,
-            "settings": recipe.model_dump(),
-            "architecture": design_name(recipe.preset, recipe.switches),
-            "language_models": parts[0].complexes.weights_text,
-            "protein_lm_width": parts[0].complexes.lm_widths[0],
-            "rna_lm_width": parts[0].complexes.lm_widths[1],
-            "pairs_trained_on": int((~held).sum()),
-            "pairs_held_out": int(held.sum()),
-            "clusters_held_out": len(set(clusters[held])),
-            "purged": "relatives of the test fold" if kept else "nothing",
-            "seed": seed,
-            "ranks": place.size,
-            "best_epoch": state.best_epoch,
-            "epochs": state.epoch,
-            "validation_loss": state.best_loss,
-        }
+        said = {"recipe": name, "scope": scope, "seed": seed, "ranks": place.size}
+        said |= {"purged": "relatives of the test fold" if kept else "nothing"}
+        said |= {"clusters_held_out": len(set(clusters[held]))}
+        said |= _description(recipe, parts, state)
         _write(network, state, said, model, description)
         with replacing(metrics) as temporary:
             temporary.write_text("".join(json.dumps(line, sort_keys=True) + "\n" for line in state.history))
@@ -202,6 +188,23 @@ def _fingerprint(
         "ranks": place.size,
     }
     return sha256_of_text(json.dumps(told, sort_keys=True))
+
+
+def _description(recipe: Recipe, parts: list[PairSet], state: State) -> dict[str, Any]:
+    """What model.json tells of the model itself."""
+    training, held = (pairs.complexes for pairs in parts)
+    return {
+        "settings": recipe.model_dump(),
+        "architecture": design_name(recipe.preset, recipe.switches),
+        "language_models": training.weights_text,
+        "protein_lm_width": training.lm_widths[0],
+        "rna_lm_width": training.lm_widths[1],
+        "pairs_trained_on": len(training),
+        "pairs_held_out": len(held),
+        "best_epoch": state.best_epoch,
+        "epochs": state.epoch,
+        "validation_loss": state.best_loss,
+    }
 
 
 def _write(network: PretrainingModel, state: State, said: dict[str, Any], model: Path, description: Path) -> None:

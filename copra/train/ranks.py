@@ -1,13 +1,13 @@
 """The processes of one data-parallel run: who I am, how all start together, and what they tell each other.
 
-How a rule starts N of them (N = 1: nothing before the verb, and nothing of torch.distributed is used). The launcher
+How a rule starts N of them (N = 1: an empty launcher, and nothing of torch.distributed is used). The launcher
 is a resource, so that a profile can put another one in its place and no rule needs to know the cluster:
 
     resources:
         gpu=N,
         launcher="torchrun --standalone --no-python --nproc-per-node N"   # "" for one process
     shell:
-        "{resources.launcher} copra pretrain ... 2> {log:q}"
+        "COPRA_LAUNCHER={resources.launcher:q} copra pretrain ... 2> {log:q}"   # see PREFIX in common.smk
 
 On one machine, and on one node of a SLURM cluster, torchrun starts the N processes and ends all of them when one
 dies. Over several nodes each process is a task of srun; in a profile:
@@ -45,7 +45,7 @@ from torch import Tensor
 from copra.errors import CopraError
 
 T = TypeVar("T")
-TIMEOUT_MINUTES = 10  # that one process waits for another; longer than a validation or the writing of a checkpoint
+TIMEOUT_MINUTES = 10.0  # that one process waits for another; longer than a validation or the writing of a checkpoint
 FIRST_PORT, N_PORTS = 15000, 15000  # below the ports that Linux gives to outgoing connections
 
 

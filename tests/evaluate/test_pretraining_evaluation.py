@@ -160,9 +160,7 @@ def test_the_same_again(evaluated, tmp_path: Path) -> None:
 
 
 @NEEDS_CD_HIT
-def test_the_report_tells_of_pre_training_where_there_was_some(
-    evaluated, sample: ModuleType, tmp_path: Path
-) -> None:
+def test_the_report_tells_of_pre_training_where_there_was_some(evaluated, sample: ModuleType, tmp_path: Path) -> None:
     run = sample.write_results(tmp_path)
     report(tmp_path / "results", config=run, out=tmp_path / "without.html")
     assert 'id="pretraining"' not in (tmp_path / "without.html").read_text()

@@ -8,6 +8,7 @@ import pytest
 
 from copra.config import Evaluate
 from copra.evaluate import metrics, tables
+from copra.tables import read_table, write_table
 
 SETTINGS = Evaluate(
     table1=["forest", "coformer", "train_mean"], seeds=[1, 2], bootstrap_samples=200,
@@ -52,6 +53,25 @@ def test_tsv_holds_the_numbers_of_the_metrics_table(sample: ModuleType, tmp_path
     assert len(frame) == 3 * 2 * 2 * 4
     row = frame[(frame["experiment"] == "forest") & (frame["metric"] == "pcc")].iloc[0]
     assert row["ci_low"] < row["value"] < row["ci_high"]
+
+
+def test_architecture_and_the_papers_protocol_are_told(sample: ModuleType, tmp_path: Path) -> None:
+    sample.write_results(tmp_path)
+    for path in (tmp_path / "results/train/coformer").glob("*/*/predictions.parquet"):
+        told = read_table(path, "predictions")
+        write_table(told.assign(protocol="paper", architecture="official pre-trained by cpri"), path, "predictions")
+    metrics.evaluate(
+        [*(tmp_path / "results/train").glob("*/*/*/predictions.parquet")],
+        records=tmp_path / "results/pra310/select/records.parquet", folds=tmp_path / "results/split/folds.parquet",
+        settings=SETTINGS, out=tmp_path / "m",
+    )  # fmt: skip
+    tables.table1(tmp_path / "m", settings=SETTINGS, markdown=tmp_path / "t.md", tsv=tmp_path / "t.tsv")
+    text = (tmp_path / "t.md").read_text()
+    assert "| paper | official pre-trained by cpri | esm2_random random:0; rinalmo_random random:0 | ok |" in text
+    assert "- coformer: ok: protocol of the paper: the labels of the reported fold chose the epoch" in text
+    frame = pd.read_csv(tmp_path / "t.tsv", sep="\t", keep_default_na=False).set_index("experiment")
+    assert set(frame.loc["coformer", "architecture"]) == {"official pre-trained by cpri"}
+    assert set(frame.loc["forest", "architecture"]) == {""}
 
 
 def test_a_failed_experiment_stands_in_the_table_with_its_reason(sample: ModuleType, tmp_path: Path) -> None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -148,8 +150,6 @@ def test_how_the_molecules_lie_to_each_other_is_hidden_from_the_contrast(design:
 
 
 def test_without_the_hidden_pairs_the_paper_design_would_leak() -> None:
-    from dataclasses import replace
-
     model = model_of(replace(PAPER, contrast_hides_pairs=False))
     nodes = made_nodes(9, 6, 3)
     before, after = (model.molecules(n, None, None, "together") for n in (nodes, moved_rna(nodes, 5)))
@@ -168,7 +168,12 @@ def other_partner(nodes, n_protein: int):
 
 @pytest.mark.parametrize(
     ("design", "contrast_pass", "is_blind"),
-    [("paper", "apart", True), ("official", "apart", True), ("official", "together", True), ("paper", "together", False)],
+    [
+        ("paper", "apart", True),
+        ("official", "apart", True),
+        ("official", "together", True),
+        ("paper", "together", False),
+    ],
 )
 def test_what_the_protein_node_knows_of_another_rna(design: str, contrast_pass, is_blind: bool) -> None:
     """M multiplied after the softmax, as printed, lets the partner's scores into the sum."""

@@ -141,10 +141,10 @@ def test_batches_are_the_same_however_many_ranks_share_them(world: PairWorld) ->
         return list(made)
 
     alone = batches(Ranks(0, 1))
-    assert [len(b.record_ids) for b in alone] == [7, 7, 7, 3] or sorted(len(b.record_ids) for b in alone) == [3, 7, 7, 7]
+    assert sorted(len(b.record_ids) for b in alone) == [3, 7, 7, 7]
     parts = [batches(Ranks(rank, 4)) for rank in range(4)]
     for number, whole in enumerate(alone):
-        assert sum((part[number].record_ids for part in parts), []) == whole.record_ids
+        assert [name for part in parts for name in part[number].record_ids] == whole.record_ids
         rows = 0
         for part in parts:
             mine = part[number]

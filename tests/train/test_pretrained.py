@@ -6,13 +6,16 @@ from typing import Any
 
 import pytest
 import torch
+from pair_world import make_pair_world, tiny_recipe
 from safetensors.torch import load_file, save_file
 
-from copra.config import Coformer
+from copra.config import Architecture, Coformer
 from copra.errors import InputError
 from copra.model.coformer import AffinityModel, shape_of
+from copra.structure.store import interface_ids
 from copra.tables import read_table
 from copra.train.finetune import train_fold
+from copra.train.pretrain import pretrain
 from copra.train.pretrained import architecture_text, read_pretrained
 
 NO_LM = "no language model"
@@ -66,6 +69,22 @@ def test_training_starts_from_the_weights_and_says_so(tmp_path: Path, tiny_world
     assert told["architecture"] == "official pre-trained by cpri"
     assert told["pretrained"]["scope"] == "fold_1"
     assert len(told["pretrained"]["sha256"]) == 64
+
+
+def test_what_pretrain_writes_is_what_fine_tuning_reads(tmp_path: Path, tiny_world, starting, interface_maker) -> None:
+    recipe = tiny_recipe(epochs=1, distance="interface")
+    pairs = make_pair_world(tmp_path / "pairs", interface_maker, 24, seed=2)
+    sizes = {name: getattr(recipe, name) for name in Architecture.model_fields}
+    experiment = starting.model_copy(update=sizes)
+    kept = tmp_path / "kept.txt"
+    kept.write_text("".join(f"{name}\n" for name in interface_ids(pairs.interfaces)))
+    for scope, others in (("fold_1", {"kept": kept}), ("all", {})):
+        folder = tmp_path / scope
+        pretrain(**pairs.arguments(folder, recipe, name="cpri", scope=scope, **others))
+        run(tiny_world, tmp_path / "fine" / scope, experiment, folder / "model.safetensors")
+        found = read_table(tmp_path / "fine" / scope / "predictions.parquet", "predictions")
+        seen = " (which saw relatives of the tested complexes)" if scope == "all" else ""
+        assert set(found["architecture"]) == {f"official pre-trained by cpri{seen}"}
 
 
 def test_other_pretrained_weights_are_another_run(tmp_path: Path, tiny_world, starting, caplog) -> None:

@@ -37,7 +37,7 @@ if workflow.is_main_process:
     atexit.register(announce_gpu_jobs, workflow)
 
 # the package is called from where the workflow stands, in whatever environment a rule runs
-# (COPRA_LAUNCHER, where a rule sets it, starts several processes side by side: torchrun or srun)
+# (COPRA_LAUNCHER, torchrun or srun where it is set, starts several processes side by side)
 PREFIX = f"export PYTHONPATH={shlex.quote(REPOSITORY)}; " 'copra() { ${COPRA_LAUNCHER:-} python -m copra.cli "$@"; }; '
 shell.prefix(PREFIX.replace("{", "{{").replace("}", "}}"))
 
@@ -100,6 +100,33 @@ def pretrained_model(wildcards):
     return f"<results>/pretrain/{recipe}/{scope}/model.safetensors" if recipe else []
 
 
+def recipe_embeddings(kind):
+    """An input function: the embedding shards that a recipe reads for its proteins or its RNA."""
+
+    def shards(wildcards):
+        name = getattr(run.pretraining.recipes[wildcards.recipe], kind)
+        return [f"<results>/embeddings/{name}/{shard}.h5" for shard in range(run.embed.shards)] if name else []
+
+    return shards
+
+
+def kept_pairs(wildcards):
+    """The pairs that are no relatives of the scope's test fold; no file where all may be seen."""
+    return [] if wildcards.scope == "all" else f"<results>/split/purge/{run.split.family}/{wildcards.scope}/kept.txt"
+
+
+def distances_of_recipe(wildcards):
+    """The files of binned distances; none for a recipe that does not predict any."""
+    if run.pretraining.recipes[wildcards.recipe].distance == "none":
+        return []
+    return expand("<results>/interfaces/pri30k_distances/{shard}.h5", shard=STRUCTURE_SHARDS)
+
+
+def recipe_json(wildcards):
+    """The settings of one recipe."""
+    return as_json(run.pretraining.recipes[wildcards.recipe])
+
+
 def experiment_json(wildcards):
     """The settings of one experiment."""
     return as_json(run.experiments[wildcards.experiment])
@@ -148,6 +175,9 @@ MUTATIONS = names_of("mutations")
 PAIRS = names_of("pairs")
 NEURAL = [name for name in run.evaluate.table1 if run.experiments[name].model == "coformer"]
 CLASSICAL = [name for name in run.evaluate.table1 if run.experiments[name].model != "coformer"]
+# pre-training: the recipes that an experiment of the table starts from, and the test folds that are purged
+RECIPES = sorted({run.experiments[name].pretrained for name in NEURAL} - {None})
+SCOPES = ["all"] if run.pretraining.purge == "none" else [f"fold_{fold}" for fold in range(run.split.folds)]
 LANGUAGE_MODELS = sorted(
     {lm for name in NEURAL for lm in (run.experiments[name].protein_lm, run.experiments[name].rna_lm) if lm}
 )

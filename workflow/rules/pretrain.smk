@@ -1,36 +1,6 @@
 # Pre-training: one run per recipe that an experiment of evaluate.table1 starts from, and per test fold.
 # Scope fold_k: pairs without relatives of the test fold k; all: every pair, as in the paper.
 
-RECIPES = sorted({run.experiments[name].pretrained for name in NEURAL} - {None})
-SCOPES = ["all"] if run.pretraining.purge == "none" else [f"fold_{fold}" for fold in range(run.split.folds)]
-
-
-def recipe_embeddings(kind):
-    """An input function: the embedding shards that a recipe reads for its proteins or its RNA."""
-
-    def shards(wildcards):
-        name = getattr(run.pretraining.recipes[wildcards.recipe], kind)
-        return [f"<results>/embeddings/{name}/{shard}.h5" for shard in range(run.embed.shards)] if name else []
-
-    return shards
-
-
-def kept_pairs(wildcards):
-    """The pairs that are no relatives of the scope's test fold; no file where all may be seen."""
-    return [] if wildcards.scope == "all" else f"<results>/split/purge/{run.split.family}/{wildcards.scope}/kept.txt"
-
-
-def distances_of_recipe(wildcards):
-    """The files of binned distances; none for a recipe that does not predict any."""
-    if run.pretraining.recipes[wildcards.recipe].distance == "none":
-        return []
-    return expand("<results>/interfaces/pri30k_distances/{shard}.h5", shard=STRUCTURE_SHARDS)
-
-
-def recipe_json(wildcards):
-    """The settings of one recipe."""
-    return as_json(run.pretraining.recipes[wildcards.recipe])
-
 
 wildcard_constraints:
     recipe="[A-Za-z0-9_]+",
