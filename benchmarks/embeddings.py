@@ -1,11 +1,12 @@
 """Tokens per second of the embedding, and reading the store against a training step.
 
-    python benchmarks/embeddings.py --sequences ../shared/data/labels/pra310.csv [--sample 40] [--sample-35m 16]
+    python benchmarks/embeddings.py [--sequences ../shared/data/labels/pra310.csv] [--sample 100] [--rounds 2]
 
 The proteins are a seeded sample of those of the given table of complexes (columns `Protein sequences`, as chain:letters
-joined by commas), in file order; the models have random weights. Everything runs in one process in turn, so the ratios
-are of one run. Prints Markdown; the exit status is 1 where batching gains less than 2 over plain padding, the verb
-takes 10 % more than the bare forward pass, or 16 complexes are not read 20 times faster than a training step.
+joined by commas), in file order; the models have random weights, batches and shards are those of config.yaml. All runs
+in one process in turn, so the ratios are of one run. Prints Markdown; the exit status is 1 where batching gains less
+than 2 over plain padding, the verb takes 10 % more than the bare forward pass, or 16 complexes are not read 20 times
+faster than a training step.
 
 The training step is a lower bound: forward and backward pass of 4 complexes, where a step of the run has 16.
 """
@@ -30,17 +31,18 @@ from copra.config_file import load_config
 from copra.embed.esm2 import padded
 from copra.embed.fasta import chosen_model
 from copra.embed.language_models import LanguageModel, load_language_model
-from copra.embed.shard import compute_parts, describe, token_batches
+from copra.embed.shard import compute_parts, describe
 from copra.embed.store import Stored, read_embeddings, write_embeddings
+from copra.embed.windows import token_batches
 from copra.files import sha256_of_text
 from copra.model.coformer import AffinityModel, shape_of
 from copra.structure.interface import NODE_ARRAYS, Interface
 from copra.train.data import build_sample, collate
 
 ROOT = Path(__file__).resolve().parent.parent
+LABELS = ROOT.parent / "shared" / "data" / "labels" / "pra310.csv"
 SEED, PLAIN_BATCH, COMPLEXES, STEP_COMPLEXES, WIDTH = 7, 16, 16, 4, 1280
 LEAST_GAIN, MOST_OVERHEAD, LEAST_READING = 2.0, 1.1, 20.0
-MAX_TOKENS = 2048  # a sample is sparse in lengths: with the run's 8192 its batches would mix them
 
 
 def proteins_of(path: Path, sample: int) -> list[str]:
@@ -59,27 +61,26 @@ def seconds(job: Callable[[], object]) -> float:
     return time.perf_counter() - started
 
 
-def measure_batching(size: str, sequences: list[str], n_rounds: int, folder: Path) -> dict[str, float]:
-    """Seconds of embedding the sequences in four ways, and the overhead of ours over the bare forward passes."""
-    settings = Embed(shards=1, max_tokens_per_batch=MAX_TOKENS, dtype="float16", autocast="none")
+def measure_batching(size: str, sequences: list[str], settings: Embed, n_rounds: int, folder: Path) -> dict[str, float]:
+    """Median seconds of embedding the sequences in four ways, plain padding to ours, ours to the bare passes."""
     chosen, _ = chosen_model("esm2", size, "random:0")
     model = load_language_model(chosen, None)
     texts = {sha256_of_text(sequence): sequence for sequence in sequences}
     description = describe(f"esm2_{size}", chosen, None, settings)
     model.embed(sequences[:1])
-    batches = [[texts[key] for key in batch] for batch in token_batches(texts, MAX_TOKENS)]
+    shapes = {key: (1, len(text)) for key, text in texts.items()}
+    batches = [[texts[key] for key in batch] for batch in token_batches(shapes, settings.max_tokens_per_batch)]
     rounds = [
         {
             "ours": seconds(lambda: compute_parts(texts, folder / size, description, model, settings)),
             "bare": seconds(lambda: bare(model, batches)),
+            "plain": seconds(lambda: [model.embed(sequences[i : i + PLAIN_BATCH]) for i in starts(sequences)]),
+            "single": seconds(lambda: [model.embed([sequence]) for sequence in sequences]),
         }
         for _ in range(n_rounds)
     ]
-    return medians(rounds) | {
-        "overhead": median_ratio(rounds, "ours", "bare"),
-        "plain": seconds(lambda: [model.embed(sequences[i : i + PLAIN_BATCH]) for i in starts(sequences)]),
-        "single": seconds(lambda: [model.embed([sequence]) for sequence in sequences]),
-    }
+    ratios = {"gain": median_ratio(rounds, "plain", "ours"), "overhead": median_ratio(rounds, "ours", "bare")}
+    return medians(rounds) | ratios
 
 
 def starts(sequences: list[str]) -> range:
@@ -94,18 +95,17 @@ def bare(model: LanguageModel, batches: list[list[str]]) -> None:
         model.encoder(padded([model.tokenize(sequence) for sequence in batch], model.padding).to(model.device))
 
 
-def measure_reading(sequences: list[str], shards: int, folder: Path) -> tuple[float, float]:
+def measure_reading(sequences: list[str], settings: Embed, folder: Path) -> tuple[float, float]:
     """Seconds of reading a protein and an RNA of 16 random complexes, median of 20; file bytes over float16 bytes."""
     generator = np.random.default_rng(SEED)
     rnas = ["".join(generator.choice(list("ACGU"), n)) for n in generator.integers(5, 120, len(sequences))]
     chosen, _ = chosen_model("esm2", "650M", "random:0")
-    settings = Embed(shards=shards, max_tokens_per_batch=MAX_TOKENS, dtype="float16", autocast="none")
     description = describe("made", chosen, None, settings)
     noise = generator.normal(size=(1022, WIDTH)).astype(np.float16)
     paths: dict[str, list[Path]] = {"protein": [], "rna": []}
     for kind, texts in (("protein", sequences), ("rna", rnas)):
-        for shard in range(shards):
-            own = {sha256_of_text(t): len(t) for t in texts[shard::shards]}
+        for shard in range(settings.shards):
+            own = {sha256_of_text(t): len(t) for t in texts[shard :: settings.shards]}
             path = folder / kind / f"{shard}.h5"
             stored = [(key, Stored(noise[:n], 0.0, 0.0)) for key, n in own.items()]
             write_embeddings(path, dict(sorted(own.items())), description, stored)
@@ -143,27 +143,27 @@ def measure_step() -> float:
 def main() -> int:
     """Measure and print."""
     parser = argparse.ArgumentParser(description="Speed of the embedding and of its store.")
-    parser.add_argument("--sequences", type=Path, required=True)
-    parser.add_argument("--sample", type=int, default=40)
-    parser.add_argument("--sample-35m", type=int, default=16)
+    parser.add_argument("--sequences", type=Path, default=LABELS)
+    parser.add_argument("--sample", type=int, default=100)
+    parser.add_argument("--sample-35m", type=int, default=30)
+    parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
     logging.basicConfig(level=logging.ERROR)
     torch.set_num_threads(options.threads)
     print(machine(("torch", "fair-esm", "h5py")) + "\n")
+    settings = load_config(ROOT / "config.yaml").embed
     rows, wrong = [], False
     with tempfile.TemporaryDirectory(prefix="copra-embeddings-") as name:
-        for size, n, n_rounds in (("8M", options.sample, 3), ("35M", options.sample_35m, 1)):
+        for size, n in (("8M", options.sample), ("35M", options.sample_35m)):
             sequences = proteins_of(options.sequences, n)
             n_residues = sum(map(len, sequences))
-            found = measure_batching(size, sequences, n_rounds, Path(name))
-            gain, overhead = found["plain"] / found["ours"], found["overhead"]
+            found = measure_batching(size, sequences, settings, options.rounds, Path(name))
+            gain, overhead = found["gain"], found["overhead"]
             wrong |= gain < LEAST_GAIN or overhead > MOST_OVERHEAD
             speed = [f"{n_residues / found[way]:.0f}" for way in ("ours", "single", "plain", "bare")]
             rows.append((f"ESM-2 {size}, {len(sequences)} proteins", *speed, f"{gain:.2f}", f"{overhead:.2f}"))
-        read_s, size_ratio = measure_reading(
-            proteins_of(options.sequences, 400), load_config(ROOT / "config.yaml").embed.shards, Path(name)
-        )
+        read_s, size_ratio = measure_reading(proteins_of(options.sequences, 400), settings, Path(name))
     step_s = measure_step()
     heading = ("residues/s", "ours", "one by one", "plain padding", "bare forward", "ours / plain", "time / bare")
     print(markdown(heading, rows))

@@ -36,6 +36,7 @@ STAGES: dict[str, dict[str, tuple[str, str]]] = {
     "structure": {
         "read-structures": ("copra.structure.shard", "read one shard of coordinate files into arrays"),
         "gather-structures": ("copra.structure.shard", "join the tables of all shards"),
+        "apply-mutations": ("copra.structure.mutants", "put the stated mutations into the sequences of their chains"),
         "build-interfaces": ("copra.structure.shard", "cut the interfaces of one shard's complexes"),
         "build-pair-interfaces": ("copra.structure.pairs", "cut the interfaces of one shard's pre-training pairs"),
         "measure-distances": ("copra.structure.distance_bins", "bin the distances within the interfaces of pairs"),

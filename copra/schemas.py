@@ -66,7 +66,17 @@ TABLES = {
             "ddg_mut_minus_wt_kcal_mol float", "temperature_k float?", "pmid string", "comment string",
         ),
     ),
-    # one row per source row that was not understood
+    # one row per mutation effect that could be put into its chain: the mutated full sequence
+    "mutants": Table(
+        ("mutation_id",),
+        (
+            "mutation_id string", "source string", "pdb_id string", "chain string", "molecule_type string",
+            "mutation string", "mutation_kind string", "polymer_indices string", "residue_names string",
+            "same_sequence_chains string", "n_residues int", "wildtype_sha256 string", "mutant_sha256 string",
+            "mutant_sequence string",
+        ),
+    ),
+    # one row per source row that was not understood, and per mutation that could not be put into its chain
     "rejects": Table(
         ("source", "source_row", "reason"),
         ("source string", "source_row string", "raw_text string", "reason string", "detail string"),

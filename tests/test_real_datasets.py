@@ -40,8 +40,20 @@ def labels(results: Path, shared: Path) -> pd.DataFrame:
 
 def test_every_structure_is_read(results: Path) -> None:
     entries = read_table(results / "structures/entries.parquet", "entries")
-    assert len(entries) == 608
-    assert entries.loc[entries["status"] != "read", ["pdb_id", "reason"]].to_numpy().tolist() == []
+    assert (entries["status"] == "read").sum() == 608
+    # wanted for mutations alone, and not at hand
+    lost = ["2xb2", "4g0a", "4jvh", "4ngb", "4nl3", "4oi0", "5ip2"]
+    others = entries.loc[entries["status"] != "read", ["pdb_id", "reason"]].to_numpy().tolist()
+    assert others == [[pdb_id, "not_fetched"] for pdb_id in lost]
+
+
+def test_every_mutation_of_a_structure_at_hand_is_a_mutant(results: Path) -> None:
+    mutants = read_table(results / "structures/mutants.parquet", "mutants")
+    assert mutants["source"].value_counts().to_dict() == {"deng": 264, "mcsm_cv": 225, "mcsm_blind": 79}
+    rejects = read_table(results / "structures/mutant_rejects.parquet", "rejects")
+    assert rejects["reason"].value_counts().to_dict() == {"entry_not_read": 27, "mutant_in_structure": 1}
+    findings = read_table(results / "audit/findings.parquet", "findings")
+    assert findings.loc[findings["check"] == "mutants_differ", "verdict"].tolist() == ["pass"]
 
 
 def test_labels_of_the_published_entries(labels: pd.DataFrame) -> None:

@@ -13,7 +13,10 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from workflow_copy import Project, copy_project, job_table, kill_group
+from workflow_copy import DEMO, Project, copy_project, job_table, kill_group
+
+from copra.embed.store import read_embeddings
+from copra.tables import read_table
 
 
 @pytest.fixture
@@ -23,12 +26,11 @@ def fresh(root: Path, tmp_path: Path) -> Project:
 
 
 def test_the_full_dry_run_needs_no_network_and_tells_jobs_and_gpu_jobs(fresh: Project) -> None:
-    start = time.monotonic()
     done = fresh.snakemake("--dry-run", "--quiet", "rules", "--", "all")
     assert done.returncode == 0, done.stdout
-    assert time.monotonic() - start < 20
     jobs = job_table(done.stdout)
     assert jobs["read_structures"] == 64
+    assert jobs["apply_mutations"] == 1
     assert jobs["train_fold"] == 3 * 3 * 5
     assert jobs["embed_sequences"] == 2 * 32
     assert f"{45 + 64} of" in done.stdout
@@ -89,6 +91,30 @@ def done_copy(finished: Project, tmp_path: Path) -> Project:
     folder = tmp_path / "copra"
     shutil.copytree(finished.folder, folder, copy_function=shutil.copy2)
     return Project(folder)
+
+
+@pytest.mark.slow
+def test_mutants_are_sequences_like_others(finished: Project) -> None:
+    results = finished.folder / "results" / "demo"
+    mutants = read_table(results / "structures/mutants.parquet", "mutants")
+    assert len(mutants) >= 20
+    sequences = read_table(results / "embeddings/sequences.parquet", "sequences").set_index("sequence_sha256")
+    assert set(mutants["mutant_sha256"]) | set(mutants["wildtype_sha256"]) <= set(sequences.index)
+    shards = sorted((results / "embeddings/esm2_random").glob("*.h5"))
+    found = read_embeddings(shards, mutants["mutant_sha256"].unique().tolist())
+    assert {key: len(rows) for key, rows in found.items()} == {
+        key: len(sequences.loc[key, "sequence"]) for key in mutants["mutant_sha256"]
+    }
+
+
+@pytest.mark.slow
+def test_a_run_without_mutation_sets_has_no_mutants(root: Path, tmp_path: Path) -> None:
+    project = copy_project(root, tmp_path / "copra")
+    (project.folder / "none.yaml").write_text("sources:\n  mcsm_blind: {use: false}\n")
+    table = "results/demo/structures/mutants.parquet"
+    done = project.snakemake(*DEMO, "none.yaml", "--", table)
+    assert done.returncode == 0, done.stdout[-6000:]
+    assert read_table(project.folder / table, "mutants").empty
 
 
 @pytest.mark.slow

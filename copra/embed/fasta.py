@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import logging
 import re
+import zlib
+from collections import Counter
 from pathlib import Path
 
 from copra.config import Embed, Esm2, LanguageModel, Rinalmo
 from copra.config_file import parse_settings
 from copra.embed.sizes import SIZES
+from copra.embed.store import begins_as_embeddings
 from copra.errors import InputError
+from copra.fetch.receipts import receipt_path
 from copra.files import replacing, sha256_of_text
 
 log = logging.getLogger(__name__)
@@ -35,7 +40,8 @@ def embed(
 
     family   esm2 for proteins, rinalmo for RNA
     size     8M, 35M, 150M, 650M, 3B, 15B (esm2); micro, mega, giga (rinalmo)
-    weights  the released checkpoint file, or random:<seed> for the same architecture that has learned nothing
+    weights  the released checkpoint file, or random:<seed> for the same architecture that has learned nothing;
+             where <weights>.receipt.json stands beside a file, the file must have the sha256 stated there
     out      the HDF5 file, keyed by sha256 of the sequence (upper case, T of RNA read as U); the table beside it,
              <out>.tsv, tells the key of each name. What `out` holds already is not computed again.
     dtype    float16 or float32, of the values in the file
@@ -43,20 +49,49 @@ def embed(
 
     Raises InputError naming file, line and what was expected.
     """
-    from copra.embed.shard import embed_texts
+    from copra.embed.shard import embed_texts, sha256_when_it_came
 
+    _check_out(out)
     model, path = chosen_model(family, size, weights)
     chosen = {"shards": 1, "max_tokens_per_batch": max_tokens_per_batch, "dtype": dtype, "autocast": autocast}
     settings: Embed = parse_settings(Embed, json.dumps(chosen))
     records = read_fasta(fasta, family)
+    _warn_of_another_molecule(fasta, family, records)
     keys = {name: sha256_of_text(sequence) for name, sequence in records.items()}
     texts = {keys[name]: sequence for name, sequence in records.items()}
-    embed_texts(texts, name=f"{family}_{size}", model=model, weights=path, settings=settings, out=out, place=None)
+    receipt = receipt_path(path) if path is not None and path.is_file() else None
+    embed_texts(
+        texts,
+        name=f"{family}_{size}",
+        model=model,
+        weights=path,
+        sha256=sha256_when_it_came(receipt) if receipt is not None and receipt.is_file() else None,
+        settings=settings,
+        out=out,
+        place=None,
+    )
     lines = ["name\tsequence_sha256\tn_residues"]
     lines += [f"{name}\t{keys[name]}\t{len(sequence)}" for name, sequence in records.items()]
     with replacing(out.with_name(f"{out.name}.tsv")) as temporary:
         temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
     log.info("%s: %d names, %d distinct sequences", out, len(records), len(texts))
+
+
+def _check_out(out: Path) -> None:
+    """Raises InputError where `out` is something that this verb did not write."""
+    if out.is_dir():
+        raise InputError(f"--out {out}: this is a folder; expected the name of the HDF5 file to write")
+    if out.exists() and not begins_as_embeddings(out):
+        raise InputError(f"--out {out}: this file is here already and holds no embeddings; name another or remove it")
+
+
+def _warn_of_another_molecule(path: Path, family: str, records: dict[str, str]) -> None:
+    letters = Counter("".join(records.values()))
+    share = sum(letters[letter] for letter in "ACGUTN") / letters.total()
+    if (family == "esm2") == (share > (0.99 if family == "esm2" else 0.5)):
+        log.warning(
+            "%s: %.0f %% of the letters are A, C, G, U, T or N; read as %s", path, 100 * share, MOLECULE[family]
+        )
 
 
 def chosen_model(family: str, size: str, weights: str) -> tuple[LanguageModel, Path | None]:
@@ -78,12 +113,14 @@ def chosen_model(family: str, size: str, weights: str) -> tuple[LanguageModel, P
 def read_fasta(path: Path, family: str) -> dict[str, str]:
     """The sequences of a FASTA file by name, the first word behind `>`, in upper case, T of RNA as U.
 
-    Raises InputError, with the line's number, for text before the first name, a name that is empty or there twice,
-    a sequence without letters, a letter that the molecule does not have, and a file without sequences.
+    The file may be packed with gzip. Raises InputError, with the line's number, for text before the first name, a
+    name that is empty or there twice, a sequence without letters, a letter that the molecule does not have, and a file
+    without sequences.
     """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
+        data = path.read_bytes()
+        lines = (gzip.decompress(data) if data.startswith(b"\x1f\x8b") else data).decode().splitlines()
+    except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
         raise InputError(f"{path}: not a readable FASTA file: {error}") from error
     records: dict[str, list[str]] = {}
     begins: dict[str, int] = {}

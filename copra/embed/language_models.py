@@ -11,9 +11,11 @@ is float32 in any case.
 from __future__ import annotations
 
 import pickle
+import re
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -63,7 +65,8 @@ class LanguageModel:
         """
         keys = [sha256_of_text(sequence) for sequence in sequences]
         plan = windows.plan(dict(zip(keys, sequences, strict=True)), self.max_residues, self.window_overlap)
-        batches = [list(plan.pieces)] if max_tokens is None else windows.token_batches(plan.pieces, max_tokens)
+        shapes = {name: (1, len(piece)) for name, piece in plan.pieces.items()}
+        batches = [list(shapes)] if max_tokens is None else windows.token_batches(shapes, max_tokens)
         embedded = (
             pair
             for batch in batches
@@ -120,8 +123,11 @@ def _name(autocast: torch.dtype | None) -> str:
     return str(autocast or torch.float32).removeprefix("torch.")
 
 
-def weights_description(settings: Esm2 | Rinalmo, weights: Path | None) -> str:
-    """`random:<seed>` or `sha256:<hex>`; raises InputError where the configuration and the given file disagree."""
+def weights_description(settings: Esm2 | Rinalmo, weights: Path | None, sha256: str | None = None) -> str:
+    """`random:<seed>` or `sha256:<hex>` of the checkpoint.
+
+    Raises InputError where the configuration and the given file disagree, or the file's sum is not `sha256`.
+    """
     if settings.weights.startswith("random:"):
         if weights is not None:
             raise InputError(f"{weights}: given although the configuration asks for {settings.weights}")
@@ -129,8 +135,24 @@ def weights_description(settings: Esm2 | Rinalmo, weights: Path | None) -> str:
     if weights is None:
         raise InputError(f"no checkpoint file given for the weights '{settings.weights}'")
     if not weights.is_file():
-        raise InputError(f"{weights}: no such file; expected the {settings.family} checkpoint '{settings.weights}'")
-    return f"sha256:{sha256_of_file(weights)}"
+        found = "a folder" if weights.is_dir() else "no such file"
+        raise InputError(
+            f"{weights}: {found}; expected the file of the {settings.family} checkpoint '{settings.weights}'"
+        )
+    status = weights.stat()
+    found = _sha256_of(weights, status.st_size, status.st_mtime_ns)
+    if sha256 is not None and found != sha256:
+        raise InputError(
+            f"{weights}: the checkpoint '{settings.weights}' is not what it was when it came: "
+            f"found sha256:{found}, expected sha256:{sha256}"
+        )
+    return f"sha256:{found}"
+
+
+@lru_cache(maxsize=4)
+def _sha256_of(path: Path, n_bytes: int, modified_ns: int) -> str:
+    """The sum of a file; of many gigabytes it takes a minute and is wanted for the description and before reading."""
+    return sha256_of_file(path)
 
 
 def load_language_model(
@@ -143,9 +165,7 @@ def load_language_model(
     read or its tensors are not those of the configured architecture; every missing, unexpected and misshapen tensor
     is named.
     """
-    description = weights_description(settings, weights)
-    if sha256 is not None and weights is not None and description != f"sha256:{sha256}":
-        raise InputError(f"{weights}: found {description}, expected sha256:{sha256} for '{settings.weights}'")
+    description = weights_description(settings, weights, sha256)
     seed = _seed(settings.weights) if weights is None else 0
     encoder = build_encoder(settings, seed)
     if weights is not None:
@@ -213,11 +233,19 @@ def _read(path: Path, family: str) -> dict[Any, Any]:
             # torch's present format is a zip file, which can be mapped instead of copied
             checkpoint = torch.load(path, map_location="cpu", weights_only=True, mmap=begins.startswith(b"PK"))
     except (RuntimeError, EOFError, OSError, ValueError, KeyError, pickle.UnpicklingError) as error:
-        first_line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise InputError(f"{path}: not a readable {family} checkpoint (cut short?): {first_line}") from error
+        raise InputError(f"{path}: not a readable {family} checkpoint (cut short?): {_reason(error)}") from error
     if not isinstance(checkpoint, dict):
         raise InputError(f"{path}: expected a {family} checkpoint, found a {type(checkpoint).__name__}")
     return checkpoint
+
+
+def _reason(error: Exception) -> str:
+    """One line of PyTorch's text, without its advice to read the file in a way that may run code."""
+    text = str(error).strip()
+    refused = re.search(r"WeightsUnpickler error: *([^\n]*)", text)
+    if refused or "weights_only" in text:
+        return f"no file of tensors alone: {(refused and refused[1].strip()) or type(error).__name__}"
+    return text.splitlines()[0] if text else type(error).__name__
 
 
 def _check_heads(state: dict[Any, Any], stated: int | None, settings: Esm2 | Rinalmo, where: str) -> None:

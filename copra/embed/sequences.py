@@ -10,11 +10,14 @@ from copra.errors import InputError
 from copra.tables import RNA_CHAIN_TYPES, read_table, write_table
 
 
-def list_sequences(chains: Path, *, records: Path, pri30k: Path, shards: int, out: Path) -> None:
-    """List the distinct sequences of the records and of the pre-training pairs, dealt into `shards`.
+def list_sequences(
+    chains: Path, *, records: Path, pri30k: Path, shards: int, out: Path, mutants: Path | None = None
+) -> None:
+    """List the distinct sequences of records, pre-training pairs and mutants, dealt into `shards`.
 
-    A sequence's shard follows from its sha256 alone, so a new sequence touches one shard only. Raises
-    InputError where a record or a pair names a sequence that no chain has.
+    With a mutant goes the wild type it was made from. A sequence's shard follows from its sha256 alone, so a new
+    sequence touches one shard only. Raises InputError where a record, a pair or the wild type of a mutant is a
+    sequence that no chain has.
     """
     wanted: dict[tuple[str, str], str] = {}  # (molecule type, sha256) -> who asks for it
     for path, table, name in ((records, "records", "record_id"), (pri30k, "pri30k", "pair_id")):
@@ -23,6 +26,12 @@ def list_sequences(chains: Path, *, records: Path, pri30k: Path, shards: int, ou
                 for key in str(row[f"{molecule_type}_sha256"]).split(","):
                     wanted.setdefault((molecule_type, key), f"{path}: {row[name]}")
     known = _chain_sequences(chains)
+    if mutants is not None:
+        for row in read_table(mutants, "mutants").to_dict("records"):
+            wanted.setdefault((row["molecule_type"], row["wildtype_sha256"]), f"{mutants}: {row['mutation_id']}")
+            mutant = row["molecule_type"], row["mutant_sha256"]
+            wanted.setdefault(mutant, f"{mutants}: {row['mutation_id']}")
+            known[mutant] = row["mutant_sequence"]
     missing = [f"{who}: {kind} sequence {key}" for (kind, key), who in wanted.items() if (kind, key) not in known]
     if missing:
         shown = "\n  ".join(sorted(missing)[:10])

@@ -9,6 +9,9 @@ itself is linked into the folder as its only part; where the file systems differ
 Batches follow from the sequences that are missing, shortest first: a run that was killed goes on with the very
 batches that it had not finished, so its file has the same bytes as that of a run that was not. After new sequences
 joined a shard, their values may differ in the last bits from those of a run from nothing, whose batches are others.
+
+A batch, and so a part, holds whole sequences. One that goes through the model as windows counts with all of them; it
+shares a batch with others where they fit together, and is a part of its own where it has more windows than fit.
 """
 
 from __future__ import annotations
@@ -36,7 +39,9 @@ from copra.embed.store import (
     rounded,
     write_embeddings,
 )
+from copra.embed.windows import shape, token_batches
 from copra.errors import InputError
+from copra.fetch.receipts import read_receipt
 from copra.files import replacing, sha256_of_text
 from copra.progress import progress
 from copra.provenance.fingerprint import fingerprint_of
@@ -47,7 +52,6 @@ if TYPE_CHECKING:  # torch is loaded only where a model runs
 
 log = logging.getLogger(__name__)
 
-SPECIAL_TOKENS = 2  # <cls> and <eos> of each sequence
 WHOLE = "whole.h5"  # the part that holds the whole shard
 PACKAGES = ("torch", "fair-esm", "numpy", "h5py")
 
@@ -61,6 +65,7 @@ def embed_sequences(
     settings: Embed,
     out: Path,
     weights: Path | None = None,
+    receipt: Path | None = None,
     parts: Path | None = None,
 ) -> None:
     """Run the language model `name` once over the sequences of one shard that are of its molecule type.
@@ -68,7 +73,8 @@ def embed_sequences(
     ESM-2 takes the protein sequences, RiNALMo the RNA sequences. Only what neither `parts`, a folder of finished
     batches of all models and shards, nor a file at `out` holds is computed; the file is written whole or not at
     all. A shard without sequences gives a valid file without rows. `weights` is the checkpoint file, absent for
-    random weights. Raises InputError on a wrong checkpoint or a sequence that does not match its sha256.
+    random weights; `receipt`, what was noted when that file came: the file must still have its sha256. Raises
+    InputError on a wrong checkpoint or a sequence that does not match its sha256.
     """
     from copra.embed.language_models import MOLECULE_TYPE
 
@@ -79,20 +85,35 @@ def embed_sequences(
         if sha256_of_text(text) != key or not text:
             raise InputError(f"{sequences}: the sequence with sha256 {key} is empty or not what its sha256 says")
     place = None if parts is None else (parts, f"{shard}_of_{settings.shards}")
-    embed_texts(texts, name=name, model=model, weights=weights, settings=settings, out=out, place=place)
+    if receipt is not None and weights is None:
+        raise InputError(f"{receipt}: a receipt is given, but no checkpoint file")
+    sha256 = None if receipt is None else sha256_when_it_came(receipt)
+    embed_texts(texts, name=name, model=model, weights=weights, sha256=sha256, settings=settings, out=out, place=place)
+
+
+def sha256_when_it_came(receipt: Path) -> str:
+    """The sum that a checkpoint's receipt states; raises InputError where there is no receipt or no file came."""
+    told = read_receipt(receipt)
+    if told is None:
+        raise InputError(f"{receipt}: expected the receipt of a checkpoint, found none that can be read")
+    if told.status != "fetched":
+        reason = told.detail or "no reason given"
+        raise InputError(f"{receipt}: the checkpoint '{told.source}' could not be had ({told.status}): {reason}")
+    return told.sha256
 
 
 def embed_texts(
-    texts: dict[str, str], *, name: str, model: LanguageModel, weights: Path | None, settings: Embed, out: Path,
-    place: tuple[Path, str] | None,
+    texts: dict[str, str], *, name: str, model: LanguageModel, weights: Path | None, sha256: str | None,
+    settings: Embed, out: Path, place: tuple[Path, str] | None,
 ) -> None:  # fmt: skip
     """Write the embeddings of sequences (sha256 -> letters) to `out`; as `embed_sequences`.
 
+    `sha256` is the sum that the checkpoint must have, where it is known.
     `place` is the folder of all parts and the name of this shard; without it, the parts lie beside `out` until it
     is written.
     """
     texts = dict(sorted(texts.items()))
-    description = describe(name, model, weights, settings)
+    description = describe(name, model, weights, settings, sha256)
     if place is None:
         folder = out.with_name(f".{out.name}.parts")
     else:
@@ -104,7 +125,7 @@ def embed_texts(
     if missing:
         from copra.embed.language_models import load_language_model
 
-        language_model = load_language_model(model, weights, autocast=settings.autocast)
+        language_model = load_language_model(model, weights, autocast=settings.autocast, sha256=sha256)
         known |= compute_parts(missing, folder, description, language_model, settings)
     lengths = {key: len(text) for key, text in texts.items()}
     write_embeddings(out, lengths, description, measured(_stored(known), settings.dtype, len(texts)))
@@ -114,25 +135,26 @@ def embed_texts(
         keep_whole(out, folder, set(known.values()))
 
 
-def describe(name: str, model: LanguageModel, weights: Path | None, settings: Embed) -> dict[str, str | int]:
-    """What the files of this model say of themselves when they are made now, on this machine."""
-    import torch
+def describe(
+    name: str, model: LanguageModel, weights: Path | None, settings: Embed, sha256: str | None = None
+) -> dict[str, str | int]:
+    """What the files of this model say of themselves when they are made now, on this machine.
 
-    from copra.embed.language_models import MOLECULE_TYPE, autocast_dtype, weights_description
+    Raises InputError where the checkpoint is not there or, if `sha256` is given, has another sum.
+    """
+    from copra.embed.language_models import MOLECULE_TYPE, precision, this_device, weights_description
 
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    precision = autocast_dtype(settings.autocast, device) or torch.float32
     return {
         "language_model": name,
         "molecule_type": MOLECULE_TYPE[model.family],
-        "weights": weights_description(model, weights),
+        "weights": weights_description(model, weights, sha256),
         "layer": model.layers,
         "width": model.width,
         "heads": model.heads,
         "dtype": settings.dtype,
         "residue_numbering": RESIDUE_NUMBERING,
-        "device": device.type,
-        "precision": str(precision).removeprefix("torch."),
+        "device": this_device().type,
+        "precision": precision(settings.autocast),
         # an edit of the model's code makes other values: its parts are not those of before
         "code": fingerprint_of("copra.embed.language_models", "*"),
         "versions": json.dumps({"copra": __version__, **{p: version(p) for p in PACKAGES}}, sort_keys=True),
@@ -168,31 +190,17 @@ def compute_parts(
     texts: dict[str, str], folder: Path, description: Description, model: LoadedModel, settings: Embed
 ) -> dict[str, Path]:
     """Embed sequences batch by batch, each batch into a part of `folder`; returns the part of each sequence."""
-    batches = token_batches(texts, settings.max_tokens_per_batch)
+    limit = settings.max_tokens_per_batch
+    shapes = {key: shape(len(text), model.max_residues, model.window_overlap) for key, text in texts.items()}
+    batches = token_batches(shapes, limit)
     parts: dict[str, Path] = {}
     for batch in progress(batches, str(description["language_model"]), len(batches)):
-        arrays = model.embed([texts[key] for key in batch])
+        arrays = model.embed([texts[key] for key in batch], limit)
         stored = [(key, rounded(a, settings.dtype, key)) for key, a in zip(batch, arrays, strict=True)]
         path = folder / f"{sha256_of_text(','.join(batch))[:16]}.h5"
         write_embeddings(path, {key: len(texts[key]) for key in sorted(batch)}, description, stored)
         parts |= dict.fromkeys(batch, path)
     return parts
-
-
-def token_batches(texts: dict[str, str], max_tokens: int) -> list[list[str]]:
-    """Keys in batches of sequences of similar length; batch size times longest sequence stays within `max_tokens`.
-
-    A sequence longer than `max_tokens` is a batch by itself. Without the sequences of some of the batches, the
-    others are the same.
-    """
-    batches: list[list[str]] = []
-    for key in sorted(texts, key=lambda k: (len(texts[k]), k)):
-        longest = len(texts[key]) + SPECIAL_TOKENS  # ascending: the newest is the longest
-        if batches and longest * (len(batches[-1]) + 1) <= max_tokens:
-            batches[-1].append(key)
-        else:
-            batches.append([key])
-    return batches
 
 
 def _stored(known: dict[str, Path]) -> Iterator[tuple[str, Stored]]:

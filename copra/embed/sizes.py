@@ -20,17 +20,21 @@ SIZES: dict[str, dict[str, tuple[int, int, int]]] = {
 FLOAT32_BYTES = 4
 LIBRARIES_MB = 1500
 LONGEST_TOKENS = 1024  # longer sequences go through the models in windows of this length
+LONGEST_RESIDUES = 36_000  # titin, the longest protein known
 ACTIVATIONS_PER_TOKEN = 30  # arrays of the model's width that live at a time
 ATTENTION_MATRICES = 3  # [heads, T, T] that live at a time where the attention is not computed in blocks
+SEQUENCE_ARRAYS = 5  # windows, blended and rounded rows of one sequence, and what the rounding changed
 
 
 def memory_mb(model: Encoder, max_tokens_per_batch: int, attempt: int) -> int:
-    """The memory in MB to ask for: twice the float32 weights (the file and the model) and one batch.
+    """The memory in MB to ask for: twice the float32 weights (the file and the model), a batch, a sequence's rows.
 
-    The windows of a very long sequence are one batch, whatever the budget of tokens; which sequences there are is
-    not known before the jobs, so each attempt allows for one batch more.
+    No batch has more tokens than the budget or, where that is less, one window; so a long sequence costs no more than
+    its rows. Which there are is not known before the jobs: the longest known is allowed for. Each attempt allows for
+    one batch more.
     """
     weights = 2 * 12 * model.layers * model.width**2  # 12 width^2 per layer: attention 4, transition 8
     per_token = ACTIVATIONS_PER_TOKEN * model.width + ATTENTION_MATRICES * model.heads * LONGEST_TOKENS
     batches = attempt * max(max_tokens_per_batch, LONGEST_TOKENS) * per_token
-    return LIBRARIES_MB + FLOAT32_BYTES * (weights + batches) // 10**6
+    rows = SEQUENCE_ARRAYS * LONGEST_RESIDUES * model.width
+    return LIBRARIES_MB + FLOAT32_BYTES * (weights + batches + rows) // 10**6

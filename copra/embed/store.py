@@ -138,6 +138,13 @@ def _sealed(path: Path) -> str:
     return sha256.decode()
 
 
+def begins_as_embeddings(path: Path) -> bool:
+    """Whether this is a file of embeddings, whole or not; an empty file may become one."""
+    with path.open("rb") as handle:
+        begins = handle.read(len(MAGIC)).decode(errors="replace")
+    return begins in ("", MAGIC)
+
+
 def describe_file(file: h5py.File) -> dict[str, str | int]:
     """What an open file says of itself, see DESCRIPTION."""
     return {name: int(file.attrs[name]) if name in WHOLE_NUMBERS else str(file.attrs[name]) for name in DESCRIPTION}

@@ -22,6 +22,8 @@ log = logging.getLogger(__name__)
 Array = np.ndarray
 
 SPECIAL_TOKENS = 2  # <cls> and <eos> of each piece
+# A shard holds few sequences of each length; the budget of tokens alone would put short ones beside long ones
+MOST_PADDED = 1.1
 
 
 def cut(length: int, longest: int, overlap: int) -> list[tuple[int, int]]:
@@ -120,17 +122,27 @@ def plan(texts: Mapping[str, str], longest: int, overlap: int) -> Plan:
     return Plan(lengths, pieces, longest, overlap)
 
 
-def token_batches(pieces: Mapping[str, str], max_tokens: int) -> list[list[str]]:
-    """Names in batches of pieces of similar length; batch size times longest piece stays within `max_tokens`.
+def shape(length: int, longest: int, overlap: int) -> tuple[int, int]:
+    """The rows that a sequence of `length` takes in a batch, its windows, and the residues in each of them."""
+    return len(cut(length, longest, overlap)), min(length, longest)
 
-    A piece longer than `max_tokens` is a batch by itself. Without the pieces of some of the batches, the others
-    are the same.
+
+def token_batches(shapes: Mapping[str, tuple[int, int]], max_tokens: int) -> list[list[str]]:
+    """Names, each of so many rows of so many residues, in batches of similar length.
+
+    All rows of a batch, padded to the longest, have at most `max_tokens` tokens, and the shortest is not padded to
+    more than MOST_PADDED times its tokens. What has more than `max_tokens` by itself is a batch by itself. Without
+    the names of some of the batches, the others are the same.
     """
     batches: list[list[str]] = []
-    for name in sorted(pieces, key=lambda n: (len(pieces[n]), n)):
-        longest = len(pieces[name]) + SPECIAL_TOKENS  # ascending: the newest is the longest
-        if batches and longest * (len(batches[-1]) + 1) <= max_tokens:
+    n_rows = least_tokens = 0
+    # ascending in residues and, as only the longest have several rows, in rows too: the next would fit no better
+    for name in sorted(shapes, key=lambda n: (shapes[n][1], shapes[n][0], n)):
+        rows, tokens = shapes[name][0], shapes[name][1] + SPECIAL_TOKENS
+        if batches and (n_rows + rows) * tokens <= max_tokens and tokens <= MOST_PADDED * least_tokens:
             batches[-1].append(name)
+            n_rows += rows
         else:
             batches.append([name])
+            n_rows, least_tokens = rows, tokens
     return batches

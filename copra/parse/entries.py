@@ -1,4 +1,4 @@
-"""The list of wanted PDB entries, from the answer of a search, a table or a plain list."""
+"""The list of wanted PDB entries: the answer of a search, a table or a plain list, and the mutated entries."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import pandas as pd
 
 from copra.errors import InputError
 from copra.parse.obsolete import current_entries, read_obsolete, same_entry_key
-from copra.tables import write_table
+from copra.tables import concat_tables, write_table
 
 log = logging.getLogger(__name__)
 
@@ -23,19 +23,21 @@ log = logging.getLogger(__name__)
 ID_PATTERN = re.compile(r"[A-Za-z0-9_]+")
 
 
-def list_entries(entry_list: Path, *, obsolete: list[Path], shards: int, out: Path) -> None:
+def list_entries(entry_list: Path, *, obsolete: list[Path], mutations: list[Path], shards: int, out: Path) -> None:
     """Read the wanted PDB ids and deal them into shards by a hash of the id, so that new ids move no others.
 
-    `entry_list` is the JSON of an RCSB search, a CSV or TSV table with a column pdb_id, or one id per line. `obsolete`
-    is the archive's list of obsolete entries, or nothing: an obsolete entry gives way to its successors, which name it
-    in the column `replaces`; one without a successor stays, for the fetch to report. Ids are kept as they are written,
-    in lower case; where an entry is named by its short and by its extended id, the short one is kept.
+    `entry_list` is the JSON of an RCSB search, a CSV or TSV table with a column pdb_id, or one id per line. The entries
+    of the tables `mutations`, if there are any, are wanted too: a mutant is made from its structure. `obsolete` is the
+    archive's list of obsolete entries, or nothing: an obsolete entry gives way to its successors, which name it in the
+    column `replaces`; one without a successor stays, for the fetch to report. Ids are kept as they are written, in
+    lower case; where an entry is named by its short and by its extended id, the short one is kept.
     Raises InputError when an id holds anything but letters, digits and "_", or when the list is empty or cut.
     """
     successors = {old: new for path in obsolete for old, new in read_obsolete(path).items()}
     forms: dict[str, set[str]] = {}  # by what the ids of one entry have in common: the ids, ...
     replaced: dict[str, set[str]] = {}  # ... and the obsolete ids that it stands in for
-    for pdb_id in _named_ids(entry_list):
+    named, mutated = _named_ids(entry_list), set(concat_tables(mutations, "mutations")["pdb_id"])
+    for pdb_id in sorted(mutated.union(named)):
         current = current_entries(pdb_id, successors)
         _tell_obsolete(pdb_id, current, successors)
         for name in current:
@@ -50,7 +52,11 @@ def list_entries(entry_list: Path, *, obsolete: list[Path], shards: int, out: Pa
         rows.append((pdb_id, zlib.crc32(pdb_id.encode()) % shards, ",".join(sorted(replaced[key]))))
     write_table(pd.DataFrame(rows, columns=["pdb_id", "shard", "replaces"]), out, "wanted_entries")
     n_replaced = len(set().union(*replaced.values()))
-    log.info("entries: %d wanted, %d obsolete ones replaced, %d shards", len(rows), n_replaced, shards)
+    n_mutated = len(mutated.difference(named))
+    log.info(
+        "entries: %d wanted, %d obsolete ones replaced, %d for their mutations alone, %d shards",
+        len(rows), n_replaced, n_mutated, shards,
+    )  # fmt: skip
 
 
 def _named_ids(entry_list: Path) -> list[str]:

@@ -20,6 +20,7 @@ from copra.files import sha256_of_text
 from copra.pra310.calibrate import calibrate_labels
 from copra.provenance.embedding_checks import embeddings_whole
 from copra.provenance.findings import Finding, judged
+from copra.provenance.mutant_checks import mutants_differ
 from copra.provenance.results import Run
 from copra.provenance.source_checks import (
     corrections_live,
@@ -246,7 +247,7 @@ def counts(run: Run) -> dict[str, int]:
 Checks = tuple[Callable[[Run], list[Finding]], ...]
 CHECKS: Checks = (
     source_bytes, licences_stated, measurements_of_files, rows_conserved, tables_reparsed, measurements_conserved,
-    dg_recomputed, labels_rederived, corrections_live, sequences_match, chains_touch, interfaces_present, split_whole,
-    plausible, counts_as_expected,
+    dg_recomputed, labels_rederived, corrections_live, sequences_match, chains_touch, interfaces_present,
+    mutants_differ, split_whole, plausible, counts_as_expected,
 )  # fmt: skip
 PREDICTION_CHECKS: Checks = (predictions_cover, embeddings_whole)

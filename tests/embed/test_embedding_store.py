@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import json
 import random
+import subprocess
+import sys
 from pathlib import Path
 
 import h5py
@@ -11,7 +14,7 @@ import pytest
 from copra.config import Embed, Esm2, Rinalmo
 from copra.embed.language_models import load_language_model
 from copra.embed.sequences import list_sequences
-from copra.embed.shard import embed_sequences, token_batches
+from copra.embed.shard import embed_sequences
 from copra.embed.store import find_problem, read_description, read_embeddings, rounded
 from copra.errors import CopraError, InputError
 from copra.files import sha256_of_text
@@ -145,15 +148,6 @@ def test_an_incomplete_file_is_refused(tmp_path: Path) -> None:
         read_embeddings([tmp_path / "text.h5"], [])
 
 
-def test_batches_keep_the_token_budget_and_lose_nothing() -> None:
-    texts = {f"k{i}": "A" * (1 + i * 7 % 50) for i in range(60)}
-    batches = token_batches(texts, 100)
-    assert sorted(key for batch in batches for key in batch) == sorted(texts)
-    for batch in batches:
-        assert len(batch) * max(len(texts[key]) + 2 for key in batch) <= 100
-    assert len(batches) < 30
-
-
 def damage_of(data: bytes, choice: random.Random) -> bytes:
     """The bytes of a file, cut short, or with some bits or a run of bytes changed."""
     at = choice.randrange(len(data))
@@ -183,6 +177,50 @@ def test_damage_anywhere_is_found_or_does_no_harm(tmp_path: Path) -> None:
         for key, array in read_embeddings([path], keys).items():
             np.testing.assert_array_equal(array, expected[key])
     assert found > 200
+
+
+READER = """
+import sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+from copra.embed.store import read_embeddings
+print("ready", flush=True)
+sys.stdin.readline()
+for _ in range(200):
+    [array] = read_embeddings([Path(sys.argv[2])], [sys.argv[3]]).values()
+    assert array.sum() == float(sys.argv[4])
+"""
+
+
+def test_many_processes_read_a_file_while_it_is_written_anew(tmp_path: Path) -> None:
+    sequences, path = sequence_table(tmp_path, 1), tmp_path / "a.h5"
+    settings = {"shard": 0, "name": "tiny", "model": RNA, "settings": SETTINGS, "out": path}
+    embed_sequences(sequences, **settings)
+    key = sha256_of_text(RNAS[2])
+    words = [str(Path(__file__).resolve().parents[2]), str(path), key, str(read_embeddings([path], [key])[key].sum())]
+    started = [sys.executable, "-c", READER, *words]
+    readers = [subprocess.Popen(started, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(4)]
+    for reader in readers:
+        assert reader.stdout
+        assert reader.stdout.readline() == "ready\n"
+    for reader in readers:
+        assert reader.stdin
+        reader.stdin.close()
+    with h5py.File(path, "r"):  # a reader that locks does not hold up the others, nor does a writer
+        while any(reader.poll() is None for reader in readers):
+            embed_sequences(sequences, **settings)
+    assert [reader.returncode for reader in readers] == [0, 0, 0, 0]
+
+
+def test_a_file_says_how_it_was_made(tmp_path: Path) -> None:
+    sequences = sequence_table(tmp_path, 1)
+    embed_sequences(sequences, shard=0, name="tiny", model=ESM, settings=SETTINGS, out=tmp_path / "a.h5")
+    with h5py.File(tmp_path / "a.h5") as file:
+        said = dict(file.attrs)
+    assert said["language_model"] == "tiny"
+    assert (said["weights"], said["layer"], said["heads"], said["dtype"]) == ("random:3", 2, 4, "float32")
+    assert said["residue_numbering"].startswith("0-based position in the full sequence")
+    assert json.loads(said["versions"]).keys() == {"copra", "torch", "fair-esm", "numpy", "h5py"}
 
 
 def test_what_float16_costs_is_in_the_file(tmp_path: Path) -> None:

@@ -56,6 +56,16 @@ def test_embeddings_of_strings_equal_the_official_numbers(golden, tmp_path: Path
         assert np.abs(array - values["rep6"][i, 1 : len(array) + 1]).max() < 1e-4
 
 
+def test_official_numbers_in_any_order_and_batch(golden, tmp_path: Path) -> None:
+    state, values, text = golden
+    model = load_language_model(SMALL, released(state, tmp_path / "esm2.pt"))
+    plain = [i for i, sequence in enumerate(text["sequences"]) if "<" not in sequence]
+    for max_tokens in (1, 300, 2000, None):
+        np.random.default_rng(4).shuffle(plain)
+        for i, array in zip(plain, model.embed([text["sequences"][i] for i in plain], max_tokens), strict=True):
+            assert np.abs(array - values["rep6"][i, 1 : len(array) + 1]).max() < 1e-4
+
+
 @pytest.mark.parametrize(("layers", "width", "heads"), [(1, 24, 2), (3, 64, 4), (6, 320, 20)])
 def test_the_pass_equals_that_of_fair_esm(layers: int, width: int, heads: int) -> None:
     generator = torch.Generator().manual_seed(layers)

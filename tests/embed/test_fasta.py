@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import logging
 import re
 from pathlib import Path
@@ -77,12 +78,59 @@ def test_a_file_that_is_no_text_or_not_there_is_refused(tmp_path: Path, capsys: 
     assert not (tmp_path / "x.h5").exists()
 
 
+def test_what_is_no_file_of_embeddings_is_not_overwritten(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    fasta = tmp_path / "p.fa"
+    fasta.write_text(">a\nMK\n")
+    assert run(fasta, fasta) == 2
+    assert "this file is here already and holds no embeddings" in capsys.readouterr().err
+    assert fasta.read_text() == ">a\nMK\n"
+    assert run(fasta, tmp_path) == 2
+    assert "this is a folder" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["p.fa"]
+    out = tmp_path / "p.h5"
+    out.touch()
+    assert run(fasta, out) == 0
+    whole = out.read_bytes()
+    out.write_bytes(whole[:-1])
+    assert run(fasta, out) == 0
+    assert out.read_bytes() == whole
+
+
+def test_a_packed_file_is_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = gzip.compress(b">a\nMKTAY\n>b\nMK\n")
+    (tmp_path / "p.fa.gz").write_bytes(data)
+    assert read_fasta(tmp_path / "p.fa.gz", "esm2") == {"a": "MKTAY", "b": "MK"}
+    (tmp_path / "p.fa.gz").write_bytes(data[:-6])
+    assert run(tmp_path / "p.fa.gz", tmp_path / "x.h5") == 2
+    assert "p.fa.gz: not a readable FASTA file" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("family", "size", "text", "warns"),
+    [
+        ("esm2", "8M", "ACGUUUGGN", True),
+        ("esm2", "8M", "MKTAYIAK", False),
+        ("rinalmo", "micro", "MKKKYWSR", True),
+        ("rinalmo", "micro", "acgtNNR", False),
+    ],
+)
+def test_sequences_of_the_other_molecule_give_a_warning(
+    family: str, size: str, text: str, warns: bool, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "p.fa").write_text(f">a\n{text}\n")
+    assert run(tmp_path / "p.fa", tmp_path / "p.h5", family=family, size=size) == 0
+    assert ("of the letters are A, C, G, U, T or N" in caplog.text) == warns
+
+
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
         ({"family": "bert"}, "--family 'bert': expected one of esm2, rinalmo"),
         ({"size": "giga"}, "--size 'giga': the sizes of esm2 are 8M, 35M, 150M, 650M, 3B, 15B"),
         ({"weights": "nowhere.pt"}, "nowhere.pt: no such file"),
+        ({"weights": "."}, ".: a folder; expected the file of the esm2 checkpoint"),
+        ({"weights": "random:x"}, "weights 'random:x': expected random:<seed>"),
+        ({"weights": __file__}, "not a readable esm2 checkpoint (cut short?): no file of tensors alone"),
     ],
 )
 def test_a_wrong_model_is_refused(

@@ -67,6 +67,17 @@ def test_a_checkpoint_file_gives_the_official_numbers(golden, tmp_path: Path) ->
         assert np.abs(array - values["representation"][i, 1 : len(array) + 1]).max() < 1e-4
 
 
+def test_official_numbers_in_any_order_and_batch(golden, tmp_path: Path) -> None:
+    state, values, text = golden
+    torch.save(state, tmp_path / "nano.pt")
+    model = load_language_model(NANO, tmp_path / "nano.pt")
+    order = list(range(len(text["sequences"])))
+    for max_tokens in (1, 250, None):
+        np.random.default_rng(4).shuffle(order)
+        for i, array in zip(order, model.embed([text["sequences"][i] for i in order], max_tokens), strict=True):
+            assert np.abs(array - values["representation"][i, 1 : len(array) + 1]).max() < 1e-4
+
+
 def test_a_wrong_checkpoint_is_refused_with_the_names_of_its_tensors(golden, tmp_path: Path) -> None:
     state = flash_layout(golden[0])
     state["stranger.weight"] = state.pop("transformer.blocks.3.out_layer_norm.bias")

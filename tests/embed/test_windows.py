@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import logging
+import random
 from itertools import pairwise
 
 import numpy as np
@@ -10,7 +11,16 @@ from hypothesis import strategies as st
 
 from copra.embed.esm2 import MAX_RESIDUES
 from copra.embed.language_models import WINDOW_OVERLAP
-from copra.embed.windows import SPECIAL_TOKENS, blend, blending_weights, cut, plan, token_batches
+from copra.embed.windows import (
+    MOST_PADDED,
+    SPECIAL_TOKENS,
+    blend,
+    blending_weights,
+    cut,
+    plan,
+    shape,
+    token_batches,
+)
 from copra.errors import InputError
 
 
@@ -118,12 +128,30 @@ def test_wrong_overlaps_and_empty_sequences_are_refused() -> None:
         plan({"k": ""}, 20, 5)
 
 
-def test_batches_keep_the_budget_and_lose_nothing() -> None:
-    pieces = {f"k{i}": "A" * (1 + i * 7 % 50) for i in range(60)} | {"long": "A" * 200}
-    batches = token_batches(pieces, 100)
-    assert sorted(name for batch in batches for name in batch) == sorted(pieces)
+@st.composite
+def shapes(draw: st.DrawFn) -> dict[str, tuple[int, int]]:
+    """Sequences of up to 300 residues in windows of at most 100."""
+    lengths = draw(st.lists(st.integers(1, 300), max_size=60))
+    return {f"k{i}": shape(length, 100, 25) for i, length in enumerate(lengths)}
+
+
+@settings(max_examples=100, deadline=None)
+@given(shapes(), st.integers(1, 1000), st.randoms())
+def test_batches_keep_their_bounds_and_depend_on_no_other_batch(
+    given_shapes: dict[str, tuple[int, int]], max_tokens: int, choice: random.Random
+) -> None:
+    batches = token_batches(given_shapes, max_tokens)
+    assert sorted(name for batch in batches for name in batch) == sorted(given_shapes)
     for batch in batches:
-        longest = max(len(pieces[name]) + SPECIAL_TOKENS for name in batch)
-        assert batch == ["long"] or len(batch) * longest <= 100
-    rest = {name: pieces[name] for batch in batches[3:] for name in batch}
-    assert token_batches(rest, 100) == batches[3:]
+        tokens = [given_shapes[name][1] + SPECIAL_TOKENS for name in batch]
+        assert len(batch) == 1 or sum(given_shapes[name][0] for name in batch) * max(tokens) <= max_tokens
+        assert max(tokens) <= MOST_PADDED * min(tokens)
+    left = [batch for batch in batches if choice.random() < 0.5]
+    rest = {name: given_shapes[name] for batch in left for name in batch}
+    assert token_batches(rest, max_tokens) == left
+
+
+def test_windows_count_in_a_batch_as_rows_of_their_own() -> None:
+    given_shapes = {name: shape(n, 100, 25) for name, n in (("a", 100), ("b", 101), ("c", 300), ("d", 1000), ("e", 30))}
+    assert given_shapes == {"a": (1, 100), "b": (2, 100), "c": (4, 100), "d": (13, 100), "e": (1, 30)}
+    assert token_batches(given_shapes, 7 * 102) == [["e"], ["a", "b", "c"], ["d"]]

@@ -6,6 +6,7 @@ import zlib
 from pathlib import Path
 
 import pytest
+import sample_results
 
 from copra.errors import InputError
 from copra.parse.entries import list_entries
@@ -24,7 +25,7 @@ from copra.tables import read_table
 )
 def test_entry_lists(text: str, tmp_path: Path) -> None:
     (tmp_path / "list").write_text(text)
-    list_entries(tmp_path / "list", obsolete=[], shards=4, out=tmp_path / "a.parquet")
+    list_entries(tmp_path / "list", obsolete=[], mutations=[], shards=4, out=tmp_path / "a.parquet")
     table = read_table(tmp_path / "a.parquet", "wanted_entries")
     assert table["pdb_id"].tolist() == ["1a9n", "1urn", "5e08"]
     assert table["shard"].tolist() == [2, 0, 1]
@@ -45,7 +46,7 @@ def test_entry_lists(text: str, tmp_path: Path) -> None:
 def test_bad_entry_lists(text: str, part: str, tmp_path: Path) -> None:
     (tmp_path / "list").write_text(text)
     with pytest.raises(InputError, match=part):
-        list_entries(tmp_path / "list", obsolete=[], shards=4, out=tmp_path / "a.parquet")
+        list_entries(tmp_path / "list", obsolete=[], mutations=[], shards=4, out=tmp_path / "a.parquet")
 
 
 # the archive's file pads its lines
@@ -64,7 +65,7 @@ def wanted(folder: Path, ids: str, obsolete: str = OBSOLETE) -> dict[str, str]:
     """The wanted entries of a list, each with what it replaces."""
     (folder / "list").write_text(ids)
     (folder / "obsolete.dat").write_text(obsolete)
-    list_entries(folder / "list", obsolete=[folder / "obsolete.dat"], shards=4, out=folder / "a.parquet")
+    list_entries(folder / "list", obsolete=[folder / "obsolete.dat"], mutations=[], shards=4, out=folder / "a.parquet")
     table = read_table(folder / "a.parquet", "wanted_entries")
     assert table["shard"].tolist() == [zlib.crc32(name.encode()) % 4 for name in table["pdb_id"]]
     return dict(zip(table["pdb_id"], table["replaces"], strict=True))
@@ -91,6 +92,24 @@ def test_an_entry_stays_wanted_when_it_has_no_successor_or_they_go_round(
     with caplog.at_level(logging.WARNING):
         assert wanted(tmp_path, "1hg6\n1cyc\n") == {"1hg6": "", "1cyc": ""}
     assert "1hg6 is obsolete and has no successor; it stays wanted" in caplog.text
+
+
+def test_mutated_entries_are_wanted_too(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "list").write_text("1urn\n5e08\n")
+    (tmp_path / "obsolete.dat").write_text(OBSOLETE)
+    for name, ids in (("one", ["1urn", "1a9n", "1hhb"]), ("two", ["1a9n", "pdb_00005e08"])):
+        rows = [sample_results.fill("mutations", mutation_id=str(i), pdb_id=pdb_id) for i, pdb_id in enumerate(ids)]
+        sample_results.put(tmp_path / f"{name}.parquet", "mutations", rows)
+    mutations = [tmp_path / "two.parquet", tmp_path / "one.parquet"]
+    with caplog.at_level(logging.INFO):
+        list_entries(
+            tmp_path / "list", obsolete=[tmp_path / "obsolete.dat"], mutations=mutations, shards=4,
+            out=tmp_path / "a.parquet",
+        )  # fmt: skip
+    table = read_table(tmp_path / "a.parquet", "wanted_entries")
+    found = dict(zip(table["pdb_id"], table["replaces"], strict=True))
+    assert found == {"1a9n": "", "1urn": "", "3hhb": "1hhb", "4hhb": "1hhb", "5e08": ""}
+    assert "5 wanted, 1 obsolete ones replaced, 3 for their mutations alone" in caplog.text
 
 
 def test_extended_ids_are_never_cut(tmp_path: Path) -> None:

@@ -212,6 +212,46 @@ def residue_not_embedded(folder: Path) -> None:
     write_table(table, path, "sequences")
 
 
+def with_mutants(folder: Path, **changes: object) -> None:
+    """Two stated mutations, one a mutant and one refused; `changes` are other values of the mutant's row."""
+    chain = sample_results.protein(0)
+    sequence = f"{chain[:4]}{'A' if chain[4] != 'A' else 'G'}{chain[5:]}"
+    said = {"source": "mcsm_blind", "pdb_id": "1a00", "chain": "A", "mutation_kind": "single"}
+    said |= {"mutation": f"{chain[4]}5{sequence[4]}"}
+    rows = [sample_results.fill("mutations", mutation_id=f"mcsm_blind:{i}", source_row=str(i), **said) for i in (1, 2)]
+    sample_results.put(folder / "results/parsed/mcsm_blind/mutations.parquet", "mutations", rows)
+    mutant = said | {
+        "mutation_id": "mcsm_blind:1", "molecule_type": "protein", "polymer_indices": "4", "n_residues": len(chain),
+        "wildtype_sha256": sha256_of_text(chain), "mutant_sha256": sha256_of_text(sequence),
+        "mutant_sequence": sequence,
+    } | changes  # fmt: skip
+    sample_results.put(folder / MUTANTS, "mutants", [sample_results.fill("mutants", **mutant)])
+    refused = sample_results.fill("rejects", source="mcsm_blind", source_row="2", reason="no_residue")
+    sample_results.put(folder / MUTANT_REJECTS, "rejects", [refused])
+
+
+def mutant_with(**changes: object) -> Fault:
+    return lambda folder: with_mutants(folder, **changes)
+
+
+def mutation_lost(folder: Path) -> None:
+    with_mutants(folder)
+    drop(MUTANT_REJECTS, "rejects")(folder)
+
+
+def mutation_twice(folder: Path) -> None:
+    with_mutants(folder)
+    edit(MUTANT_REJECTS, "rejects", "source_row", "1")(folder)
+
+
+def another_residue_mutated(folder: Path) -> None:
+    chain = sample_results.protein(0)
+    sequence = f"{'A' if chain[0] != 'A' else 'G'}{chain[1:]}"
+    with_mutants(folder, mutant_sequence=sequence, mutant_sha256=sha256_of_text(sequence))
+
+
+MUTANTS = "results/structures/mutants.parquet"
+MUTANT_REJECTS = "results/structures/mutant_rejects.parquet"
 PARSED = "results/parsed/prbabv2/measurements.parquet"
 LABELS = "results/pra310/calibrate/labels.parquet"
 RECORDS = "results/pra310/select/records.parquet"
@@ -240,6 +280,17 @@ FAULTS: list[tuple[str, Fault, str]] = [
     ("chains_touch", broken_table, "not a readable Parquet file"),
     ("interfaces_present", no_interfaces, "1a00:A:B"),
     ("interfaces_present", edit(RECORDS, "records", "protein_sha256", "0" * 64), "not those of the record"),
+    ("mutants_differ", another_residue_mutated, "differs from the chain, expected"),
+    ("mutants_differ", mutant_with(polymer_indices="5"), "differs from the chain, expected"),
+    ("mutants_differ", mutant_with(polymer_indices="4,5"), "differs from the chain, expected"),
+    ("mutants_differ", mutant_with(mutation="W1A"), "W1A of chain A; the source says"),
+    ("mutants_differ", mutant_with(mutant_sha256="0" * 64), "mutant_sha256 is not that of the sequence"),
+    ("mutants_differ", mutant_with(wildtype_sha256="0" * 64), "wildtype_sha256 is not that of the sequence"),
+    ("mutants_differ", mutant_with(chain="Z"), "the structure has no chain Z"),
+    ("mutants_differ", mutant_with(n_residues=3), "60 residues"),
+    ("mutants_differ", mutant_with(mutation_id="ghost"), "ghost a mutant of no stated mutation"),
+    ("mutants_differ", mutation_lost, "mcsm_blind:2 neither a mutant nor refused"),
+    ("mutants_differ", mutation_twice, "both a mutant and refused"),
     ("split_whole", cluster_in_two_folds, "cluster x"),
     ("split_whole", protein_cluster_in_two_folds, "protein cluster y"),
     ("split_whole", drop(FOLDS, "folds"), "record without a fold"),
@@ -272,6 +323,14 @@ def test_whole_embeddings_pass(folder: Path) -> None:
     assert (row["verdict"], row["detail"]) == (
         "pass", "21 sequences, 2 language models: esm2_random, rinalmo_random"
     )  # fmt: skip
+
+
+def test_mutants_that_differ_where_stated_pass(folder: Path) -> None:
+    with_mutants(folder)
+    code, findings = run_audit(folder)
+    assert code == 0
+    row = findings[findings["check"] == "mutants_differ"].iloc[0]
+    assert (row["verdict"], row["detail"]) == ("pass", "1 mutants of 2 stated mutations, 1 refused with a reason")
 
 
 def test_counts_that_differ_are_notes(folder: Path) -> None:

@@ -6,6 +6,7 @@ rule list_sequences:
         chains="<results>/structures/chains.parquet",
         records="<results>/pra310/select/records.parquet",
         pri30k="<results>/pri30k/pri30k.parquet",
+        mutants="<results>/structures/mutants.parquet",
     output:
         "<results>/embeddings/sequences.parquet",
     log:
@@ -17,13 +18,14 @@ rule list_sequences:
         shards=run.embed.shards,
     shell:
         "copra list-sequences {input.chains:q} --records {input.records:q} --pri30k {input.pri30k:q} "
-        "--shards {params.shards} --out {output:q} 2> {log:q}"
+        "--mutants {input.mutants:q} --shards {params.shards} --out {output:q} 2> {log:q}"
 
 
 rule embed_sequences:
     input:
         sequences="<results>/embeddings/sequences.parquet",
         weights=weights_file,
+        receipt=lambda wildcards: [f"{path}.receipt.json" for path in [weights_file(wildcards)] if path],
     output:
         "<results>/embeddings/{language_model}/{shard}.h5",
     log:
@@ -41,7 +43,11 @@ rule embed_sequences:
         settings=as_json(run.embed),
         # finished batches; no output, so that snakemake does not take them away before a job that goes on
         parts=os.path.join(run.paths.raw, "embeddings"),
-        weights=lambda wildcards, input: (f"--weights {shlex.quote(str(input.weights))}" if input.weights else ""),
+        weights=lambda wildcards, input: (
+            f"--weights {shlex.quote(str(input.weights))} --receipt {shlex.quote(str(input.receipt))}"
+            if input.weights
+            else ""
+        ),
     shell:
         "copra embed-sequences {input.sequences:q} --shard {wildcards.shard} --name {wildcards.language_model} "
         "--model {params.model:q} {params.weights} --settings {params.settings:q} --parts {params.parts:q} "

@@ -37,6 +37,7 @@ rule list_entries:
     input:
         entries=source_file("pdb_entries"),
         obsolete=[source_file(name) for name in OBSOLETE],
+        mutations=expand("<results>/parsed/{source}/mutations.parquet", source=MUTATIONS),
     output:
         "<results>/entries/wanted.parquet",
     log:
@@ -48,7 +49,7 @@ rule list_entries:
         shards=run.structures.shards,
     shell:
         "copra list-entries {input.entries:q} --obsolete {input.obsolete:q} "
-        "--shards {params.shards} --out {output:q} 2> {log:q}"
+        "--mutations {input.mutations:q} --shards {params.shards} --out {output:q} 2> {log:q}"
 
 
 rule fetch_structures:

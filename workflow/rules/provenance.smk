@@ -19,6 +19,7 @@ rule audit:
     input:
         receipts=[source_receipt(name) for name in SOURCES],
         mutations=expand("<results>/parsed/{source}/mutations.parquet", source=MUTATIONS),
+        mutants="<results>/structures/mutants.parquet",
         interfaces=expand("<results>/interfaces/pra310/{shard}.h5", shard=STRUCTURE_SHARDS),
         pri30k="<results>/pri30k/pri30k.parquet",
         folds="<results>/split/folds.parquet",

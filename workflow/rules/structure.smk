@@ -45,6 +45,25 @@ rule gather_structures:
         "--chains {output.chains:q} --contacts {output.contacts:q} 2> {log:q}"
 
 
+rule apply_mutations:
+    input:
+        mutations=expand("<results>/parsed/{source}/mutations.parquet", source=MUTATIONS),
+        stores=expand("<results>/structures/shards/{shard}/store.h5", shard=STRUCTURE_SHARDS),
+        entries="<results>/structures/entries.parquet",
+    output:
+        mutants="<results>/structures/mutants.parquet",
+        rejects="<results>/structures/mutant_rejects.parquet",
+    log:
+        "<results>/logs/apply_mutations.log",
+    conda:
+        "../../envs/copra.yaml"
+    params:
+        code=fingerprint("apply-mutations"),
+    shell:
+        "copra apply-mutations {input.mutations:q} --stores {input.stores:q} --entries {input.entries:q} "
+        "--out {output.mutants:q} --rejects {output.rejects:q} 2> {log:q}"
+
+
 rule build_interfaces:
     input:
         records="<results>/pra310/select/records.parquet",
