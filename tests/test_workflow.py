@@ -31,10 +31,12 @@ def test_the_full_dry_run_needs_no_network_and_tells_jobs_and_gpu_jobs(fresh: Pr
     jobs = job_table(done.stdout)
     assert jobs["read_structures"] == 64
     assert jobs["apply_mutations"] == 1
-    assert jobs["train_fold"] == 3 * 3 * 5
+    assert jobs["build_pair_interfaces"] == 64
+    assert jobs["pretrain"] == 5
+    assert jobs["train_fold"] == 4 * 3 * 5
     assert jobs["embed_sequences"] == 2 * 32
-    assert f"{45 + 64} of" in done.stdout
-    assert "jobs ask for a GPU: embed_sequences 64, train_fold 45" in done.stdout
+    assert f"{60 + 64 + 2 * 5} of" in done.stdout
+    assert "jobs ask for a GPU: embed_sequences 64, evaluate_pretraining 5, pretrain 5, train_fold 60" in done.stdout
 
 
 def test_the_dry_run_under_the_slurm_profile(fresh: Project) -> None:
