@@ -21,14 +21,12 @@ from copra.model.coformer import AffinityModel, CoformerShape, shape_of
 from copra.provenance.fingerprint import fingerprint
 from copra.train.data import Batch, Complexes, batches_ahead, collate, evaluation_batches, training_batches
 from copra.train.learner import DTYPES
-from copra.train.loop import Task, train
+from copra.train.loop import WITHOUT_EFFECT, Task, arithmetic, train
 from copra.train.pretrained import Pretrained, architecture_text
 from copra.train.ranks import ranks, share
 from copra.train.state import State
 
 log = logging.getLogger(__name__)
-
-WITHOUT_EFFECT = {"loader_threads", "checkpoint_minutes"}  # on the weights
 
 
 @dataclass(frozen=True)
@@ -193,9 +191,7 @@ def _fingerprint(
         "seed": seed,
         "fold": fold,
         "code": fingerprint("train-fold"),
-        "torch": torch.__version__,
-        "device": device.type,
-        "threads": torch.get_num_threads() if device.type == "cpu" else None,  # sums in parts round differently
+        "arithmetic": arithmetic(device),
     }
     return sha256_of_text(json.dumps(parts, sort_keys=True))
 

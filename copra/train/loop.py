@@ -25,12 +25,14 @@ from torch import Tensor, nn
 
 from copra.config_model import Training
 from copra.errors import CopraError
+from copra.model.pair_library import library
 from copra.train.learner import Learner, make_learner
 from copra.train.ranks import from_first, local_rank, ranks, tell_all, tell_all_objects
 from copra.train.state import Running, State, resume, save
 from copra.train.watch import Watch, watching
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGUSR1)  # SLURM's at the time limit, and the one of `sbatch --signal=USR1@120`
+WITHOUT_EFFECT = {"loader_threads", "checkpoint_minutes"}  # keys of Training that leave the weights alone
 SMALLEST_SCALE = 1.0  # fp16: a gradient that is too large even unscaled is an error
 
 
@@ -269,3 +271,14 @@ def make_deterministic() -> torch.device:
     device = torch.device("cuda", local_rank() % torch.cuda.device_count())  # srun may show each process its own only
     torch.cuda.set_device(device)
     return device
+
+
+def arithmetic(device: torch.device) -> dict[str, Any]:
+    """What makes the same sums round alike: part of every checkpoint's fingerprint."""
+    on_cpu = device.type == "cpu"
+    return {
+        "torch": torch.__version__,
+        "device": device.type,
+        "threads": torch.get_num_threads() if on_cpu else None,
+        "compiled_pair_kernels": library() is not None if on_cpu else None,
+    }

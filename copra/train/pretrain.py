@@ -25,7 +25,7 @@ from copra.structure.distance_bins import DistanceBins
 from copra.tables import write_table
 from copra.train.complexes import check_language_models
 from copra.train.data import open_complexes
-from copra.train.loop import Task, make_deterministic, train
+from copra.train.loop import WITHOUT_EFFECT, Task, arithmetic, make_deterministic, train
 from copra.train.pretraining_data import PairBatch, PairSet, epoch_batches, sequence_numbers
 from copra.train.pretraining_pairs import hold_out, pairs_frame, protein_clusters, require_purged, usable_pairs
 from copra.train.pretraining_task import pretraining_loss, validation
@@ -177,14 +177,12 @@ def _fingerprint(
 ) -> str:
     """What a checkpoint must share with a run to be gone on from: settings, data, seed, scope, code, machine."""
     told: dict[str, Any] = {
-        "settings": recipe.model_dump(),
+        "settings": recipe.model_dump(exclude=WITHOUT_EFFECT),
         "pairs": [pairs.complexes.fingerprint() for pairs in parts],
         "seed": seed,
         "scope": scope,
         "code": fingerprint("pretrain"),
-        "torch": torch.__version__,
-        "device": device.type,
-        "threads": torch.get_num_threads() if device.type == "cpu" else None,  # sums in parts round differently
+        "arithmetic": arithmetic(device),
         "ranks": place.size,
     }
     return sha256_of_text(json.dumps(told, sort_keys=True))
