@@ -204,11 +204,7 @@ void layer_backward(const Encoder& e, const float* grad, const float* w, const f
                     float* sum_b, float* grad_in, int grad_width) {
     const int C = e.C, Lp = e.Lp;
     outer(sum_w, C, width, grad, Lp, in, Lp, Lp);
-    for (int c = 0; sum_b && c < C; ++c) {
-        V sum = load(sum_b + c * W);
-        for (int j = 0; j < Lp; j += W) sum += load(grad + c * Lp + j);
-        store(sum_b + c * W, sum);
-    }
+    if (sum_b) add_rows(sum_b, grad, C, Lp);
     product<false>(w, width, grad_width, C, grad, Lp, grad_in, Lp, Lp);
     for (int c = 0; c < grad_width; ++c)
         for (int j = 0; j < Lp; j += W)

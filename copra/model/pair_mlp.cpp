@@ -27,14 +27,6 @@ struct MlpRow {
     Buffer w1_t, w2_t, x, h;
 };
 
-void add_rows(float* sum, const float* rows, int n, int Lp) {
-    for (int c = 0; c < n; ++c) {
-        V total = load(sum + c * W);
-        for (int j = 0; j < Lp; j += W) total += load(rows + c * Lp + j);
-        store(sum + c * W, total);
-    }
-}
-
 }  // namespace
 
 extern "C" void copra_mlp_forward(float* out, const float* x, const Mlp* mlp, int B, int R, int L, int C, int F, int threads) {

@@ -76,14 +76,15 @@ static inline V exponential(V x) {
     return p * (V)power;  // the same bits
 }
 
-// out[m][j] (+)= sum_k a[k * a_step + m] x[k][j], one register tile
+// out[m][j] (+)= sum_k a[k * a_step + m] x[k][j], one register tile. What is there is added last, so that what a row adds
+// is rounded at its own size: sums over many rows are sums of blocks.
 template <int MB, int NV, bool ADD>
 static inline void product_tile(const float* a, int a_step, int K, const float* x, int x_step, float* out, int out_step) {
     V sum[MB][NV];
 #pragma GCC unroll 16
     for (int m = 0; m < MB; ++m)
 #pragma GCC unroll 16
-        for (int n = 0; n < NV; ++n) sum[m][n] = ADD ? load(out + m * out_step + n * W) : V{};
+        for (int n = 0; n < NV; ++n) sum[m][n] = V{};
     for (int k = 0; k < K; ++k) {
         V column[NV];
 #pragma GCC unroll 16
@@ -98,7 +99,10 @@ static inline void product_tile(const float* a, int a_step, int K, const float* 
 #pragma GCC unroll 16
     for (int m = 0; m < MB; ++m)
 #pragma GCC unroll 16
-        for (int n = 0; n < NV; ++n) store(out + m * out_step + n * W, sum[m][n]);
+        for (int n = 0; n < NV; ++n) {
+            float* to = out + m * out_step + n * W;
+            store(to, ADD ? load(to) + sum[m][n] : sum[m][n]);
+        }
 }
 
 template <int MB, int NV, bool ADD>
@@ -125,7 +129,7 @@ static inline void outer_tile(float* sum, int N, const float* a, int a_step, con
 #pragma GCC unroll 16
     for (int m = 0; m < MB; ++m)
 #pragma GCC unroll 16
-        for (int k = 0; k < NB; ++k) s[m][k] = load(sum + (m * N + k) * W);
+        for (int k = 0; k < NB; ++k) s[m][k] = V{};
     for (int j = 0; j < n; j += W) {
         V right[NB];
 #pragma GCC unroll 16
@@ -140,7 +144,10 @@ static inline void outer_tile(float* sum, int N, const float* a, int a_step, con
 #pragma GCC unroll 16
     for (int m = 0; m < MB; ++m)
 #pragma GCC unroll 16
-        for (int k = 0; k < NB; ++k) store(sum + (m * N + k) * W, s[m][k]);
+        for (int k = 0; k < NB; ++k) {
+            float* to = sum + (m * N + k) * W;
+            store(to, load(to) + s[m][k]);
+        }
 }
 
 template <int MB>
@@ -156,6 +163,15 @@ static void outer(float* sum, int M, int N, const float* a, int a_step, const fl
     for (; m + TALL / 5 * 2 <= M; m += TALL / 5 * 2)
         outer_panel<TALL / 5 * 2>(sum + m * N * W, N, a + m * a_step, a_step, b, b_step, n);
     for (; m < M; ++m) outer_panel<1>(sum + m * N * W, N, a + m * a_step, a_step, b, b_step, n);
+}
+
+// sum[c] += rows[c] over j, left as W partial sums each
+static void add_rows(float* sum, const float* rows, int C, int Lp) {
+    for (int c = 0; c < C; ++c) {
+        V total = V{};
+        for (int j = 0; j < Lp; j += W) total += load(rows + c * Lp + j);
+        store(sum + c * W, load(sum + c * W) + total);
+    }
 }
 
 static inline void lane_sums(float* out, const float* sum, int n) {

@@ -63,15 +63,8 @@ def attention_inputs(size: tuple[int, ...]) -> list[Tensor]:
 
 def update_inputs(size: tuple[int, ...]) -> list[Tensor]:
     b, rows, length, width, _, _, c = size
-    shapes = (
-        (b, rows, length, width),
-        (b, rows, width, c),
-        (b, length, c),
-        (width, width),
-        (width,),
-        (width,),
-        (width,),
-    )
+    weights = ((width, width), (width,), (width,), (width,))
+    shapes = ((b, rows, length, width), (b, rows, width, c), (b, length, c), *weights)
     return [drawn(*shape, seed=i, scale=0.5) for i, shape in enumerate(shapes)]
 
 
@@ -237,10 +230,8 @@ def test_dropout_of_neighbours_is_independent() -> None:
 @needs_kernels
 def test_gradient_uses_the_dropout_of_the_forward_pass() -> None:
     size = (2, 6, 19, 8, 4, 8, 3)
-    inputs, direction = (
-        attention_inputs(size),
-        [drawn(*x.shape, seed=40 + i) for i, x in enumerate(attention_inputs(size))],
-    )
+    inputs = attention_inputs(size)
+    direction = [drawn(*x.shape, seed=40 + i) for i, x in enumerate(inputs)]
     mask = drawn_mask(*size[:3])
 
     def value(step: float) -> Tensor:
