@@ -60,7 +60,7 @@ def _content(module: str, definition: str) -> tuple[str, tuple[tuple[str, str], 
     for node in nodes:
         digest.update(ast.dump(node).encode())
         used |= parsed.references(node)
-        for text in _strings(node):
+        for text in sorted(_strings(node)):
             data = parsed.folder / text
             if data.is_file():
                 digest.update(data.read_bytes())

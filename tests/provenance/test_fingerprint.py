@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -71,3 +74,23 @@ def test_an_edit_changes_the_verbs_that_reach_it_and_no_other(
     before = package()
     after = package(**edits)
     assert {name for name in before if before[name] != after[name]} == changed
+
+
+def test_every_process_finds_the_same_fingerprint_of_every_verb(root: Path) -> None:
+    """Python orders sets by a seed of its own in each process; a fingerprint may not depend on it."""
+    code = (
+        "from copra.cli import STAGES\n"
+        "from copra.provenance.fingerprint import fingerprint\n"
+        "print([fingerprint(verb) for stage in STAGES.values() for verb in stage])\n"
+    )
+    found = {
+        subprocess.run(
+            [sys.executable, "-c", code],
+            env={**os.environ, "PYTHONPATH": str(root), "PYTHONHASHSEED": seed},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for seed in ("1", "2", "3", "4")
+    }
+    assert len(found) == 1
