@@ -17,6 +17,8 @@ MISSING = "#ffffff"
 NEAR, FAR = (63, 32, 94), (222, 211, 232)  # contacts: the nearest is the darkest
 INK, MUTED, LINE, BAR, BAND = "#22303c", "#5c6873", "#dde3e8", "#b9c6d0", "#0072b2"
 BIN_KCAL_MOL = 0.5
+WIDEST_KCAL_MOL = 8.0  # of an interval beyond the labels and the value
+FARTHEST_KCAL_MOL = 30.0  # of a value from the labels
 
 
 def blend(colours: Sequence[tuple[int, int, int]], place: float) -> str:
@@ -75,11 +77,17 @@ def legend(limit: float, digits: int) -> Markup:
 def label_scale(training: Sequence[float], value: float, low: float, high: float) -> Markup:
     """Training labels as a histogram (bins of 0.5 kcal/mol) with one value and its interval drawn in; kcal/mol.
 
-    Without a finite interval only the value is drawn; labels that are not finite are left out.
+    Without a finite interval only the value is drawn; labels that are not finite are left out. No picture ("") without
+    labels or for a value that is not finite or far from all of them.
     """
     labels = [label for label in training if math.isfinite(label)]
-    band = (low, high) if math.isfinite(low) and math.isfinite(high) else None
-    shown = [*labels, value, *(band or ())]
+    if not labels or not min(labels) - FARTHEST_KCAL_MOL < value < max(labels) + FARTHEST_KCAL_MOL:
+        return Markup("")
+    interval = (low, high) if math.isfinite(low) and math.isfinite(high) else None
+    least, most_dg = min([*labels, value]), max([*labels, value])
+    # a wide interval is drawn as far as this, so that the labels keep some room
+    band = (max(low, least - WIDEST_KCAL_MOL), min(high, most_dg + WIDEST_KCAL_MOL)) if interval else None
+    shown = [least, most_dg, *(band or ())]
     first, last = math.floor(min(shown)) - 1, math.ceil(max(shown)) + 1
     width, base, top = 720, 170, 46
     counts = [0] * round((last - first) / BIN_KCAL_MOL)
@@ -101,7 +109,7 @@ def label_scale(training: Sequence[float], value: float, low: float, high: float
             words = f"{count} from {signed(start, 1)} to {signed(start + BIN_KCAL_MOL, 1)} kcal/mol"
             wide = round(x(start + BIN_KCAL_MOL) - x(start) - 1, 2)
             parts.append(bar.format(x(start) + 0.5, base - height, wide, height, BAR, words))
-    parts += [_scale_axis(x, first, last, base, width), _scale_mark(x(value), value, band, top, base, width)]
+    parts += [_scale_axis(x, first, last, base, width), _scale_mark(x(value), value, interval, top, base, width)]
     return Markup(
         '<svg class="scale" viewBox="0 0 {} {}" role="img" aria-label="histogram of training labels with this '
         'prediction">{}</svg>'

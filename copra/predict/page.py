@@ -181,7 +181,7 @@ def _headline(prediction: Prediction) -> dict[str, Any]:
         "temperature_k": f"{p.temperature_k:.6g}",
         "temperature_c": f"{p.temperature_k - ZERO_CELSIUS_K:.4g}".replace("-", "−"),
         "n_training": len(p.training_dg_kcal_mol),
-        "scale": scale if p.training_dg_kcal_mol else "",
+        "scale": scale,
     }
 
 

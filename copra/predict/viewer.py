@@ -33,14 +33,15 @@ CDN = f"https://cdn.jsdelivr.net/npm/{PACKAGE}@{VERSION}/"
 VARIABLE = "COPRA_VIEWER"
 NOTE = (
     f"The 3-D view needs 3Dmol.js {VERSION}, which could not be had when this page was made. Make the page again with "
-    f"a connection to the internet or with npm at hand, or set {VARIABLE} to the path of a {Path(SCRIPT).name}."
+    f"a connection to the internet or with npm at hand, or set {VARIABLE} to the path of a {Path(SCRIPT).name}. "
+    "After a failure it is tried again ten minutes later."
 )
 OFF_NOTE = f"The 3-D view was turned off ({VARIABLE}=none) when this page was made."
 
 LARGEST_FILE_BYTES = 4 << 20
 LARGEST_PACKAGE_BYTES, LARGEST_UNPACKED_BYTES, MOST_MEMBERS = 64 << 20, 256 << 20, 5000
-CONNECT_TIMEOUT_S, NPM_TIMEOUT_S = 8.0, 60.0
-TRY_AGAIN_AFTER_S = 3600.0  # so that many predictions without network wait once
+CONNECT_TIMEOUT_S, NPM_TIMEOUT_S = 8.0, 40.0
+TRY_AGAIN_AFTER_S = 600.0  # so that many predictions without network wait once
 
 
 class _NotHad(Exception):
@@ -169,7 +170,7 @@ def _from_npm() -> dict[str, bytes]:
     if npm is None:
         raise _NotHad("npm is not here")
     with tempfile.TemporaryDirectory() as folder:
-        command = [npm, "pack", f"{PACKAGE}@{VERSION}", "--ignore-scripts", "--silent"]
+        command = [npm, "pack", f"{PACKAGE}@{VERSION}", "--ignore-scripts", "--fetch-retries=0", "--silent"]
         try:
             subprocess.run(
                 command, cwd=folder, check=True, capture_output=True, stdin=subprocess.DEVNULL, timeout=NPM_TIMEOUT_S

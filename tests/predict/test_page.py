@@ -356,6 +356,18 @@ def test_text_is_readable_on_every_colour() -> None:
         assert (both[1] + 0.05) / (both[0] + 0.05) >= 3.5, back
 
 
+@pytest.mark.parametrize("dg", [math.nan, -math.inf, 1e9])
+def test_absurd_predictions_are_told(tmp_path: Path, structure, dg: float) -> None:
+    _, page = page_of(tmp_path, *predicted(structure, dg_kcal_mol=dg))
+    assert "far from all 60 measured labels" in page.text
+
+
+def test_wide_intervals_leave_the_labels_room() -> None:
+    svg = ElementTree.fromstring(str(figures.label_scale([-9.0, -8.0], -8.5, -1e7, 1e7)))
+    assert len(list(svg.iter("rect"))) == 3  # the band, two bars
+    assert "10000000" in "".join(svg.itertext())
+
+
 @pytest.mark.parametrize("value", [-9.0, -30.0, 4.0])
 def test_scale_holds_every_label_and_the_prediction(value: float) -> None:
     labels = [-9.6, -9.5, -9.1, -12.0, -5.5, math.nan]
