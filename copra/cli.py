@@ -39,6 +39,8 @@ STAGES: dict[str, dict[str, tuple[str, str]]] = {
         "apply-mutations": ("copra.structure.mutants", "put the stated mutations into the sequences of their chains"),
         "build-interfaces": ("copra.structure.shard", "cut the interfaces of one shard's complexes"),
         "build-pair-interfaces": ("copra.structure.pairs", "cut the interfaces of one shard's pre-training pairs"),
+        "measure-interfaces": ("copra.structure.measure", "measure the interfaces of one shard's records, for baselines"),
+        "score-foldx": ("copra.structure.foldx", "run the user's own FoldX on one shard's records"),
         "measure-distances": ("copra.structure.distance_bins", "bin the distances within the interfaces of pairs"),
     },
     "datasets": {
@@ -66,12 +68,12 @@ STAGES: dict[str, dict[str, tuple[str, str]]] = {
     "train": {
         "fit-baseline": ("copra.train.baseline", "fit a classical baseline on one fold"),
         "pretrain": ("copra.train.pretrain", "pre-train Co-Former on chain pairs without labels"),
-        "train-fold": ("copra.train.finetune", "train Co-Former on one fold"),
+        "train-fold": ("copra.train.finetune", "train Co-Former or a neural baseline on one fold"),
     },
     "evaluate": {
         "evaluate-pretraining": ("copra.evaluate.pretraining", "what a pre-trained model knows of held-out pairs"),
         "evaluate": ("copra.evaluate.metrics", "metrics with intervals, from predictions"),
-        "table1": ("copra.evaluate.tables", "the results table as Markdown and TSV"),
+        "write-table": ("copra.evaluate.tables", "a results table as Markdown and TSV"),
         "report": ("copra.evaluate.report", "the self-contained HTML report"),
     },
     "provenance": {

@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from copra.config_model import Architecture
+from copra.config_model import Coformer as Settings
 from copra.model.attention import (
     COMPLEX_NODE,
     PROTEIN,
@@ -85,6 +86,11 @@ class AffinityModel(nn.Module):
     def forward(self, nodes: Nodes, protein_lm: Tensor | None, rna_lm: Tensor | None) -> Tensor:
         """dG = MLP(C^s), standardised, [B]; arguments as of `Coformer`."""
         return self.head(self.coformer.complex_node(nodes, protein_lm, rna_lm))
+
+
+def build_affinity_model(experiment: Settings, protein_lm_width: int, rna_lm_width: int) -> AffinityModel:
+    """The model of an experiment; the widths of the language models' embeddings are 0 without them."""
+    return AffinityModel(shape_of(experiment, experiment.head_width, protein_lm_width, rna_lm_width))
 
 
 class Coformer(nn.Module):
