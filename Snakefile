@@ -35,7 +35,6 @@ localrules:
     pra310,
     embeddings,
     pretraining,
-    *run.evaluate.tables(),
 
 
 rule all:

@@ -102,5 +102,6 @@ for _table in run.evaluate.tables():
     rule:
         name:
             _table
+        localrule: True
         input:
             expand("<results>/{table}/{table}.{kind}", table=_table, kind=["md", "tsv", "html"]),
