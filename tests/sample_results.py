@@ -55,6 +55,11 @@ def protein(number: int) -> str:
     return "".join(generator.choice(list("ARNDCQEGHILKMFPSTWYV"), 60))
 
 
+def rna(number: int) -> str:
+    """One of two RNA sequences."""
+    return "GGCUAA" if number % 4 == 3 else "ACGUAC"
+
+
 def write_results(
     folder: Path, *, n: int = 20, folds: int = 5, first_dg: float = -9.5, controls: tuple[str, ...] = ()
 ) -> Path:
@@ -127,12 +132,11 @@ def score_results(folder: Path, table: str = "table1", change: dict[str, Any] | 
 
 
 def _identities(n: int) -> list[dict[str, Any]]:
-    """Identities of the proteins of `write_results`: in turn below 30 %, between 30 and 70 %, and above 70 %.
-
-    All records have one RNA, so there is no pair of RNA.
-    """
+    """Identities of the sequences of `write_results`: proteins in turn below 30 %, from 30 to 70 % and above 70 %."""
     keys = [sha256_of_text(protein(number)) for number in range(n)]
-    rows = []
+    a, b = sorted({sha256_of_text(rna(number)) for number in range(4)})
+    sides = {"molecule_type": "rna", "sequence_a": a, "sequence_b": b}
+    rows = [fill("identities", **sides, n_residues_a=6, n_residues_b=6, identity=0.3)]
     for i in range(n):
         for j in range(i):
             a, b = sorted((keys[i], keys[j]))
@@ -182,7 +186,7 @@ def _structures(results: Path, ids: list[str]) -> None:
                 n_residues=66,
             )
         )
-        for chain, kind, sequence in (("A", "protein", protein(i)), ("B", "RNA", "ACGUAC")):
+        for chain, kind, sequence in (("A", "protein", protein(i)), ("B", "RNA", rna(i))):
             key = sha256_of_text(sequence)
             values = {"molecule_type": kind, "sequence": sequence, "sequence_sha256": key, "n_residues": len(sequence)}
             chains.append(fill("chains", pdb_id=pdb_id, chain=chain, **values))
@@ -202,7 +206,7 @@ def interface(number: int, pdb_id: str) -> Interface:
     """A tiny interface of one residue and one nucleotide."""
     arrays = {name: np.zeros((2, *shape), dtype=kind) for name, (kind, shape) in NODE_ARRAYS.items()}
     arrays |= {"molecule": np.array([0, 1], dtype="u1"), "chain": np.array([0, 1], dtype="i2")}
-    keys = (sha256_of_text(protein(number)), sha256_of_text("ACGUAC"))
+    keys = (sha256_of_text(protein(number)), sha256_of_text(rna(number)))
     centres = np.zeros((3, 3), dtype="f4")
     return Interface(f"{pdb_id}:A:B", ("A", "B"), keys, centres_angstrom=centres, **arrays)
 
@@ -230,8 +234,8 @@ def _labels(folder: Path, ids: list[str]) -> np.ndarray:
     records = []
     for i, label in enumerate(labels.to_dict("records")):
         values = {
-            "protein_sequences": protein(i), "rna_sequences": "ACGUAC", "protein_sha256": sha256_of_text(protein(i)),
-            "rna_sha256": sha256_of_text("ACGUAC"), "n_protein_chains": 1, "n_rna_chains": 1,
+            "protein_sequences": protein(i), "rna_sequences": rna(i), "protein_sha256": sha256_of_text(protein(i)),
+            "rna_sha256": sha256_of_text(rna(i)), "n_protein_chains": 1, "n_rna_chains": 1,
             "n_protein_residues": 60, "n_rna_nucleotides": 6, "in_pra201": i % 3 != 0, "in_dg_window": True,
         }  # fmt: skip
         records.append(fill("records", record_id=label.pop("candidate_id"), **label, **values))
@@ -271,12 +275,8 @@ def _predictions(
 
 def _run(folder: Path, results: Path, raw: Path, folds: int, controls: tuple[str, ...]) -> Path:
     config = yaml.safe_load((ROOT / "config.yaml").read_text())
-    config["paths"] = {
-        "raw": str(raw),
-        "by_hand": "by_hand",
-        "results": str(results),
-        "curation": str(folder / "curation"),
-    }
+    config["paths"] = {"raw": str(raw), "by_hand": "by_hand", "results": str(results)}
+    config["paths"]["curation"] = str(folder / "curation")
     config["split"]["folds"] = folds
     config["sources"] = {
         name: config["sources"][name] | {"version": "1", "filename": f"{name}.csv"} for name in ("prbabv2", "prdbv3")

@@ -38,6 +38,9 @@ import numpy.typing as npt
 
 from copra.structure.residues import PROTEIN, PROTEIN_LETTERS, RNA_LETTERS, Structure, type_index
 
+# one-letter residue -> the atoms of each of its flat groups
+Rings = dict[str, tuple[tuple[str, ...], ...]]
+
 PROTEIN_CLASSES = ("hydrophobic", "positive", "negative", "donor", "acceptor", "aromatic", "sulphur", "neutral")
 RNA_CLASSES = ("phosphate", "sugar", "hydroxyl", "base_donor", "base_acceptor", "base_aromatic")
 NUCLEOTIDE_PARTS = ("phosphate", "sugar", "base")
@@ -47,7 +50,7 @@ PHOSPHATE_ATOMS = ("P", "OP1", "OP2", "OP3", "O5'", "O3'")
 SUGAR_ATOMS = ("C1'", "C2'", "C3'", "C4'", "C5'", "O4'", "O2'")
 SIX_RING = ("N1", "C2", "N3", "C4", "C5", "C6")
 FIVE_RING = ("N7", "C8", "N9")  # with C4 and C5 a purine's second ring
-PROTEIN_RINGS = {
+PROTEIN_RINGS: Rings = {
     "F": (("CG", "CD1", "CD2", "CE1", "CE2", "CZ"),),
     "Y": (("CG", "CD1", "CD2", "CE1", "CE2", "CZ"),),
     "W": (("CG", "CD1", "CD2", "NE1", "CE2"), ("CD2", "CE2", "CE3", "CZ2", "CZ3", "CH2")),
@@ -74,17 +77,18 @@ BASE_DONOR = {"A": "N6", "G": "N1 N2", "C": "N4", "U": "N3"}
 BASE_ACCEPTOR = {"A": "N1 N3 N7", "G": "N3 N7 O6", "C": "N3 O2", "U": "O2 O4"}
 
 NITROGEN, OXYGEN, SULPHUR_NUMBER, SELENIUM = 7, 8, 16, 34
-_KNOWN, _PART_BIT = 1 << 15, 8  # bits of the table's values beside the classes
 
 
 def protein_classes(letter: str, atom: str) -> list[str]:
-    """The classes of one atom of a standard amino acid; none where the residue has no such atom."""
+    """The classes of one atom of an amino acid; none for a side-chain atom that is neutral or not there."""
     if atom in PROTEIN_BACKBONE_ATOMS:
         found = {"N": [] if letter == "P" else ["donor"], "O": ["acceptor"], "OXT": ["acceptor"]}.get(atom, [])
         return found or ["neutral"]
     rings = {name for ring in PROTEIN_RINGS.get(letter, ()) for name in ring}
     tables = (HYDROPHOBIC, POSITIVE, NEGATIVE, DONOR, ACCEPTOR)
-    found = [name for name, table in zip(PROTEIN_CLASSES, tables, strict=False) if atom in table.get(letter, "").split()]
+    found = [
+        name for name, table in zip(PROTEIN_CLASSES, tables, strict=False) if atom in table.get(letter, "").split()
+    ]
     found += ["aromatic"] * (atom in rings) + ["sulphur"] * (atom in SULPHUR.get(letter, "").split())
     return found
 
@@ -147,9 +151,7 @@ def is_backbone(names: npt.NDArray[np.bytes_]) -> npt.NDArray[np.bool_]:
     return np.isin(names, _bytes(PROTEIN_BACKBONE_ATOMS))
 
 
-def named_atoms(
-    structure: Structure, residues: npt.NDArray[np.int64], names: tuple[str, ...]
-) -> npt.NDArray[np.int64]:
+def named_atoms(structure: Structure, residues: npt.NDArray[np.int64], names: tuple[str, ...]) -> npt.NDArray[np.int64]:
     """The atom of each name in each residue [r, names], -1 where it is absent."""
     start, stop = structure.atom_offsets[residues], structure.atom_offsets[residues + 1]
     sizes = stop - start
@@ -163,6 +165,19 @@ def named_atoms(
     found = np.full((len(residues), len(names)), -1, dtype=np.int64)
     found[row[hit], order[place[hit]]] = atoms[hit]
     return found
+
+
+def _all_names(of_protein: bool) -> list[str]:
+    """Every atom name that one of the tables holds."""
+    tables: tuple[dict[str, str], ...] = (BASE_DONOR, BASE_ACCEPTOR)
+    names = {*PHOSPHATE_ATOMS, *SUGAR_ATOMS, *SIX_RING, *FIVE_RING}
+    if of_protein:
+        tables = (HYDROPHOBIC, POSITIVE, NEGATIVE, DONOR, ACCEPTOR, SULPHUR)
+        names = {
+            *PROTEIN_BACKBONE_ATOMS,
+            *(name for rings in PROTEIN_RINGS.values() for ring in rings for name in ring),
+        }
+    return sorted(names | {name for table in tables for text in table.values() for name in text.split()})
 
 
 def _bytes(names: tuple[str, ...]) -> npt.NDArray[np.bytes_]:

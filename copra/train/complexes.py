@@ -145,7 +145,7 @@ def open_complexes(
         for kind, wanted_keys in keys.items():
             for c in np.unique(chain[molecule == kind]):
                 wanted_keys.setdefault(entry.chain_sequence_sha256[c], f"{name}, chain {entry.chain_ids[c]}")
-    models = (_open_embeddings(protein, keys[0]), _open_embeddings(rna, keys[1]))
+    models = (embeddings_of(protein, keys[0]), embeddings_of(rna, keys[1]))
     return Complexes(list(ids), sizes, interface_nodes, entries, models)
 
 
@@ -175,7 +175,7 @@ def _mapped(dataset: h5py.Dataset, path: Path) -> np.ndarray:
         raise InputError(f"{path}: {dataset.name} ends behind the end of the file: {error}") from error
 
 
-def _open_embeddings(paths: list[Path], keys: dict[str, str]) -> Embeddings | None:
+def embeddings_of(paths: list[Path], keys: dict[str, str]) -> Embeddings | None:
     """The embeddings of the sequences `keys` (sha256 -> who needs it, for the message)."""
     if not paths:
         return None
