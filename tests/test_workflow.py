@@ -66,7 +66,7 @@ def test_missing_by_hand_files_stop_the_run_before_any_job(fresh: Project) -> No
 
 
 @pytest.mark.parametrize(
-    "target", ["pri30k", "pra310", "embeddings", "table1", "controls", "audit", "report", "report_leakage", "release"]
+    "target", ["pri30k", "pra310", "embeddings", "table1", "audit", "report", "report_leakage", "release"]
 )
 def test_every_named_target_exists(fresh: Project, target: str) -> None:
     assert job_table(fresh.demo("--dry-run", "--quiet", "rules", "--", target).stdout)

@@ -193,7 +193,7 @@ def read_curves(results: Path, experiment: str) -> dict[str, list[tuple[panels.V
 
 def families_section(run: Run, folder: str) -> Section | None:
     """Results on the other split families beside those of the main one: PCC and RMSE of all records together."""
-    settings = run.config.evaluate
+    settings, commit = run.config.evaluate, run.description.get("git_commit") or "unknown"
     found = _family_metrics(run)
     if not found:
         return None
@@ -207,13 +207,14 @@ def families_section(run: Run, folder: str) -> Section | None:
                 part = table[(table["experiment"] == experiment) & (table["metric"] == metric)].to_dict("records")
                 told += [item | {"note": f"{name}: {item['note']}"} for item in part if item["status"] != "ok"]
                 link = f"{folder}/{place}train/{experiment}/"
-                row.append(number_cell(part[0] if part else None, link, f"predictions of {experiment} on {name}"))
+                hint = f"predictions of {experiment}, commit {commit}"
+                row.append(number_cell(part[0] if part else None, link, hint))
             row.append(status_cell(told[0]) if told else Cell("", tag="ok"))
             rows.append(row)
         grids.append(Grid(METRIC_NAMES[metric] + (", kcal/mol" if UNITS[metric] else ""), columns, rows))
     text = (
         "The same experiments, trained and tested on other ways to split the same records, all held-out records "
-        "together. What falls with a stricter split was owed to relatives in training."
+        "together. What is lost with a stricter split may be what relatives in training gave."
     )
     return Section(TABLE_NAMES["families"], (text,), grids)
 

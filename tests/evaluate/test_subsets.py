@@ -170,9 +170,14 @@ def test_an_external_record_that_one_fold_does_not_predict_fails(tmp_path: Path)
     }
 
 
-def test_few_records_are_said_to_be_few_and_have_a_value(sample: ModuleType, tmp_path: Path) -> None:
-    sample.write_results(tmp_path)
-    table = read_table(sample.score_results(tmp_path) / "metrics.parquet", "metrics")
+@pytest.fixture(scope="module")
+def table(sample: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
+    folder = tmp_path_factory.mktemp("scored")
+    sample.write_results(folder)
+    return read_table(sample.score_results(folder) / "metrics.parquet", "metrics")
+
+
+def test_few_records_are_said_to_be_few_and_have_a_value(table: pd.DataFrame) -> None:
     rows = table[(table["experiment"] == "forest") & (table["aggregate"] == "pooled") & (table["metric"] == "mae")]
     by = rows.set_index("subset")
     assert by.loc["pra201", "note"] == "few records (13 in 13 clusters)"
@@ -180,9 +185,7 @@ def test_few_records_are_said_to_be_few_and_have_a_value(sample: ModuleType, tmp
     assert by["value"].notna().all()
 
 
-def test_only_the_whole_subsets_have_other_aggregates(sample: ModuleType, tmp_path: Path) -> None:
-    sample.write_results(tmp_path)
-    table = read_table(sample.score_results(tmp_path) / "metrics.parquet", "metrics")
+def test_only_the_whole_subsets_have_other_aggregates(table: pd.DataFrame) -> None:
     found = table.groupby("subset")["aggregate"].agg(lambda part: ",".join(sorted(set(part))))
     assert (found.drop(["all", "pra201"]) == "pooled").all()
     assert (found[["all", "pra201"]] == "ensemble,fold_mean,pooled").all()

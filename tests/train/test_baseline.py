@@ -57,7 +57,7 @@ LISTS = ("features", "protein_embeddings", "rna_embeddings", "identities", "ener
 
 def run(world, out: Path, experiment, **changed) -> pd.DataFrame:
     given = {"records": world.records, "folds": world.folds, "fold": 0, "method": "cd_hit", "seed": 1, "name": "one"}
-    fit_baseline(**{**given, **dict.fromkeys(LISTS, []), **changed}, experiment=experiment, out=out)
+    fit_baseline(**{**given, **{key: [] for key in LISTS}, **changed}, experiment=experiment, out=out)
     return read_table(out, "predictions")
 
 
@@ -119,15 +119,18 @@ def test_test_labels_have_no_influence(tmp_path: Path, tiny_world) -> None:
 
 
 def test_external_records_are_predicted_and_change_nothing(tmp_path: Path, tiny_world) -> None:
-    whole = run(tiny_world, tmp_path / "a.parquet", changed(LINEAR, shuffle_partner=True), fold=1)
-    dealt = read_table(tiny_world.folds, "folds")
-    # the records of fold 0 leave the folds: from then on they are external to fold 1
+    dealt, records = read_table(tiny_world.folds, "folds"), read_table(tiny_world.records, "records")
+    outside = set(dealt.loc[dealt["fold"] == 0, "record_id"])
     write_table(dealt[dealt["fold"] != 0], tmp_path / "folds.parquet", "folds")
-    found = run(tiny_world, tmp_path / "b.parquet", LINEAR, fold=1, folds=tmp_path / "folds.parquet")
-    assert found["part"].value_counts().to_dict() == {"test": 4, "external": 4}
-    assert set(found.loc[found["part"] == "external", "record_id"]) == set(dealt.loc[dealt["fold"] == 0, "record_id"])
+    write_table(records[~records["record_id"].isin(outside)], tmp_path / "fewer.parquet", "records")
+    shuffled = changed(LINEAR, shuffle_partner=True)
+    found = run(tiny_world, tmp_path / "a.parquet", shuffled, fold=1, folds=tmp_path / "folds.parquet")
+    given = {"folds": tmp_path / "folds.parquet", "records": tmp_path / "fewer.parquet"}
+    without = run(tiny_world, tmp_path / "b.parquet", shuffled, fold=1, **given)
+    assert set(found.loc[found["part"] == "external", "record_id"]) == outside
     assert np.isfinite(found["predicted_dg_kcal_mol"]).all()
-    assert (whole["part"] == "test").all()
+    tested = found[found["part"] == "test"].set_index("record_id")["predicted_dg_kcal_mol"]
+    assert tested.to_dict() == without.set_index("record_id")["predicted_dg_kcal_mol"].to_dict()
 
 
 def test_by_date_only_earlier_folds_are_trained_on(tmp_path: Path, tiny_world) -> None:
@@ -147,7 +150,7 @@ def test_partner_is_shuffled_by_seed_and_only_where_there_is_rna(tmp_path: Path,
         run(tiny_world, tmp_path / "d.parquet", changed(shuffled, features=["interface_size"]))
 
 
-def test_language_models_from_shards_in_any_order(tmp_path: Path, tiny_world, embedded) -> None:
+def test_language_models_are_named_and_checked(tmp_path: Path, tiny_world, embedded) -> None:
     protein, rna = embedded(tiny_world, tmp_path)
     features = ["protein_embedding", "rna_embedding"]
     experiment = changed(LINEAR, features=features, protein_lm="esm2_random", rna_lm="rinalmo_random")

@@ -102,16 +102,16 @@ def test_embeddings_of_something_else_are_refused(three: pd.DataFrame, stores: S
     both = ["protein_embedding", "rna_embedding"]
     with pytest.raises(InputError, match="embeddings of 'esm', expected protein embeddings of 'esm2'"):
         read_features(three, 2, linear(*both, protein_lm="esm2", rna_lm="rin"), stores)
+    swapped = Sources([], stores.rna_embeddings, stores.protein_embeddings)
     with pytest.raises(InputError, match="rna embeddings of 'rin', expected protein"):
-        swapped = Sources([], stores.rna_embeddings, stores.protein_embeddings)
         read_features(three, 2, linear(*both, protein_lm="rin", rna_lm="esm"), swapped)
     with pytest.raises(InputError, match="protein embeddings of None, expected protein embeddings of 'esm'"):
         read_features(three, 2, linear("protein_embedding", protein_lm="esm"), NOTHING)
     with pytest.raises(InputError, match="expected protein embeddings of None"):
         read_features(three, 2, linear("lengths"), stores)
     lacking = three.assign(protein_sha256=["p1", "p9", "p2"])
+    only_protein = Sources([], stores.protein_embeddings, [])
     with pytest.raises(InputError, match="record b: the embedding of sequence p9"):
-        only_protein = Sources([], stores.protein_embeddings, [])
         read_features(lacking, 2, linear("protein_embedding", protein_lm="esm"), only_protein)
 
 
@@ -128,7 +128,7 @@ def test_measured_features(three: pd.DataFrame, tmp_path: Path) -> None:
 def test_gaps_of_measured_features_are_named(three: pd.DataFrame, tmp_path: Path) -> None:
     rows = [(r, "interface_properties", f, 1.0) for r in "abc" for f in ("x", "y") if (r, f) != ("c", "y")]
     sources = measured(tmp_path / "f.parquet", rows)
-    with pytest.raises(InputError, match="record c has no finite interface_properties.y"):
+    with pytest.raises(InputError, match=r"record c has no finite interface_properties\.y"):
         read_features(three, 2, linear("interface_properties"), sources)
     with pytest.raises(InputError, match="3 of 3 records have no row of the set 'interface_size' in 1 files, first a"):
         read_features(three, 2, linear("interface_size"), sources)

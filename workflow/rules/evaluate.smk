@@ -1,4 +1,5 @@
 # Metrics are recomputed from predictions; tables and the report from metrics.
+PUBLISHED = os.path.join(CURATION, "paper_results.tsv")  # the paper's numbers, shown beside ours
 
 
 rule evaluate:
@@ -33,6 +34,7 @@ rule write_table:
         metrics="<results>/evaluate/{table}/metrics.parquet",
         differences="<results>/evaluate/{table}/differences.parquet",
         intervals="<results>/evaluate/{table}/intervals.parquet",
+        published=PUBLISHED,
         config="<results>/run.json",
     output:
         markdown="<results>/{table}/{table}.md",
@@ -47,10 +49,9 @@ rule write_table:
     params:
         code=fingerprint("write-table"),
         settings=as_json(run.evaluate),
-        published=os.path.join(CURATION, "paper_results.tsv"),
     shell:
         "copra write-table {input.metrics:q} --table {wildcards.table} --differences {input.differences:q} "
-        "--intervals {input.intervals:q} --settings {params.settings:q} --published {params.published:q} "
+        "--intervals {input.intervals:q} --settings {params.settings:q} --published {input.published:q} "
         "--config {input.config:q} --markdown {output.markdown:q} --tsv {output.tsv:q} "
         "--differences-tsv {output.differences:q} 2> {log:q}"
 
@@ -58,6 +59,7 @@ rule write_table:
 rule table_page:
     input:
         table="<results>/{table}/{table}.tsv",
+        published=PUBLISHED,
         config="<results>/run.json",
     output:
         "<results>/{table}/{table}.html",
@@ -81,6 +83,7 @@ rule report:
         audit="<results>/audit/findings.parquet",
         predictions="<results>/audit/prediction_findings.parquet",
         pretraining=rules.pretraining.input,
+        published=PUBLISHED,
         config="<results>/run.json",
     output:
         "<results>/report/report.html",
@@ -102,6 +105,6 @@ for _table in run.evaluate.tables():
     rule:
         name:
             _table
-        localrule: True
         input:
             expand("<results>/{table}/{table}.{kind}", table=_table, kind=["md", "tsv", "html"]),
+        localrule: True

@@ -52,7 +52,9 @@ def residue_graph(nodes: Nodes, neighbours: int) -> Graph:
     for x in point.unbind(-1):  # coordinate by coordinate: exact for close points, and no [B, L, L, 3]
         distance = distance + (x[:, :, None] - x[:, None, :]).square()
     distance = distance.masked_fill(~(present[:, :, None] & present[:, None, :]), torch.inf)
-    distance = distance.masked_fill(torch.eye(length, dtype=torch.bool, device=point.device), -1.0)  # itself comes first
+    distance = distance.masked_fill(
+        torch.eye(length, dtype=torch.bool, device=point.device), -1.0
+    )  # itself comes first
     nearest = distance.topk(min(neighbours + 1, length), dim=-1, largest=False)
     return Graph(point, present, nearest.indices[..., 1:], nearest.values[..., 1:].isfinite())
 
