@@ -57,14 +57,18 @@ def main() -> None:
     parser.add_argument("--rows", nargs="*", default=[], help="rows of Table 1 (default: all classical ones)")
     asked = parser.parse_args()
     config = load_config(ROOT / "config.yaml")
-    classical = [name for name in config.evaluate.table1 if isinstance(config.experiments[name], CLASSICAL_KINDS)]
+    experiments = {
+        name: experiment
+        for name in config.evaluate.table1
+        if isinstance(experiment := config.experiments[name], CLASSICAL_KINDS)
+    }
     widths = {name: model.width for name, model in config.language_models.items()}
     print(machine(["numpy", "scikit-learn", "pandas"]), end="\n\n")
     lines, total = [], 0.0
     with tempfile.TemporaryDirectory() as folder:
-        files = made_files(Path(folder), config.experiments["lm_linear"], widths)
-        for name in asked.rows or classical:
-            runs = [run_row(files, name, config.experiments[name], fold, Path(folder)) for fold in asked.folds]
+        files = made_files(Path(folder), experiments["lm_linear"], widths)
+        for name in asked.rows or experiments:
+            runs = [run_row(files, name, experiments[name], fold, Path(folder)) for fold in asked.folds]
             busy, wall = (float(np.mean(column)) for column in zip(*runs, strict=True))
             total += busy * FOLDS
             lines.append([name, f"{busy:.1f}", f"{wall:.1f}"])
@@ -107,7 +111,14 @@ def made_files(folder: Path, language_models: Classical, widths: dict[str, int])
     for molecule, feature in (("protein", "protein_embedding"), ("rna", "rna_embedding")):
         name = getattr(language_models, EMBEDDINGS[feature])
         embeddings[molecule] = made_embeddings(folder / molecule, sequences[molecule], name, widths[name], generator)
-    files = Files(*(folder / f"{name}.parquet" for name in ("r", "f", "i", "m", "e")), embeddings)
+    files = Files(
+        records=folder / "records.parquet",
+        folds=folder / "folds.parquet",
+        identities=folder / "identities.parquet",
+        features=folder / "features.parquet",
+        energies=folder / "energies.parquet",
+        embeddings=embeddings,
+    )
     write_table(table, files.records, "records")
     clusters = np.concatenate((np.arange(CLUSTERS), generator.integers(0, CLUSTERS // 4, RECORDS - CLUSTERS)))
     dealt = pd.DataFrame({"record_id": table["record_id"], "cluster": [f"c{k:03}" for k in clusters]})

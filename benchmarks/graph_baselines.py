@@ -93,8 +93,9 @@ def main() -> None:
         ))  # fmt: skip
     total = [f"**{sum(fold_minutes(f, epochs) for f in found.values()):.1f}**" for epochs in EPOCHS]
     heading = (
-        "model", "parameters", "training step, ms/sample", "prediction, ms/sample", "GFLOP/sample", "GFLOP/s of products",
-        "share of the step that the products need", *(f"5 folds x {n} epochs, min" for n in EPOCHS), "peak, MiB",
+        "model", "parameters", "training step, ms/sample", "prediction, ms/sample", "GFLOP/sample",
+        "GFLOP/s of products", "share of the step that the products need",
+        *(f"5 folds x {n} epochs, min" for n in EPOCHS), "peak, MiB",
     )  # fmt: skip
     print(markdown(heading, [*rows, ("all four", *[""] * 6, *total, "")]))
 

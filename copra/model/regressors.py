@@ -1,4 +1,4 @@
-"""The regressors of scikit-learn: forest, support vectors, perceptron, boosted trees, behind one interface.
+"""What is built on scikit-learn: forest, support vectors, perceptron, boosted trees, behind one interface.
 
 scikit-learn is imported when a model is built: it takes a second, and other baselines do without.
 """
@@ -16,14 +16,17 @@ from copra.config_experiments import BoostedTrees, Forest, Perceptron, SupportVe
 from copra.model.choice import Trial
 from copra.model.ridge import standardised
 
-# Trees of a forest while its setting is chosen. That there are fewer is allowed for (`ForestCandidates.trial`).
+# Trees of a forest while its setting is chosen; that they are few is allowed for, see `ForestCandidates.trial`.
 TRIAL_TREES = 30
 BATCH_SIZE = 200  # of the perceptron
 
 
 @dataclass(frozen=True)
 class ForestCandidates:
-    """Random forests (Breiman 2001) on the features [records, columns] as they stand."""
+    """Random forests (Breiman 2001): the mean of trees, each grown on as many records drawn with replacement.
+
+    Each split looks at a fraction `max_features` of the columns of the features [records, columns].
+    """
 
     features: np.ndarray
     settings: Forest
@@ -40,17 +43,16 @@ class ForestCandidates:
         return [f"min_samples_leaf {leaf}, max_features {fraction:g}" for leaf, fraction in self.grid]
 
     def trial(self, training: np.ndarray, labels: np.ndarray, tested: np.ndarray) -> Trial:
-        """Every setting with few trees.
+        """The first trees of every setting's forest.
 
         A mean over B independent trees is off the mean over infinitely many by v / B in the square, where v is the
         variance of one record's prediction from tree to tree; so B trees in the place of T make the squared error
         larger by v (1/B - 1/T), and more so for settings of uneven trees. v is measured, and that much is `excess`.
         """
         n_trees = min(TRIAL_TREES, self.settings.trees)
-        known, new = (self.features[rows].astype(np.float32) for rows in (training, tested))
         predicted, excess = [], []
         for setting in self.grid:
-            each = _trees(setting, n_trees, known, labels, new, self.random_state)
+            each = self._trees(setting, n_trees, training, labels, tested)
             predicted.append(each.mean(axis=0))
             variance = each.var(axis=0, ddof=1) if n_trees > 1 else np.zeros(len(tested))
             excess.append(variance * (1 / n_trees - 1 / self.settings.trees))
@@ -58,42 +60,32 @@ class ForestCandidates:
 
     def predict(self, choice: int, training: np.ndarray, labels: np.ndarray, tested: np.ndarray) -> np.ndarray:
         """See `Candidates`."""
-        from sklearn.ensemble import RandomForestRegressor
+        mean: np.ndarray = self._trees(self.grid[choice], self.settings.trees, training, labels, tested).mean(axis=0)
+        return mean
 
-        leaf, fraction = self.grid[choice]
-        forest = RandomForestRegressor(
-            n_estimators=self.settings.trees, min_samples_leaf=leaf, max_features=fraction,
-            random_state=self.random_state, n_jobs=1,
-        )  # fmt: skip
-        found: np.ndarray = forest.fit(self.features[training], labels).predict(self.features[tested])
-        return found
+    def _trees(
+        self, setting: tuple[int, float], n_trees: int, training: np.ndarray, labels: np.ndarray, tested: np.ndarray
+    ) -> np.ndarray:
+        """What each tree says, [trees, tested].
 
+        scikit-learn's trees without its forest, which spends half its time between them. Tree i draws the same
+        records in every setting, so that settings differ by less chance.
+        """
+        from sklearn.tree import DecisionTreeRegressor
 
-def _trees(
-    setting: tuple[int, float], n_trees: int, known: np.ndarray, labels: np.ndarray, new: np.ndarray, random_state: int
-) -> np.ndarray:
-    """What each tree of a small forest says of the rows `new`, [trees, rows].
-
-    The trees of a forest one by one, as half the time of a small forest is spent between them. Every setting draws
-    the same records for its trees, so that settings differ by less chance.
-    """
-    from sklearn.tree import DecisionTreeRegressor
-
-    state = np.random.RandomState(random_state)
-    drawn = state.randint(0, len(known), (n_trees, len(known)))
-    seeds = state.randint(0, 2**31 - 1, n_trees)
-    said = []
-    for rows, seed in zip(drawn, seeds, strict=True):
-        tree = DecisionTreeRegressor(min_samples_leaf=setting[0], max_features=setting[1], random_state=int(seed))
-        times = np.bincount(rows, minlength=len(known)).astype(np.float64)
-        tree.fit(known, labels, sample_weight=times, check_input=False)
-        said.append(tree.tree_.predict(new)[:, 0])
-    return np.stack(said)
+        known, new = (self.features[rows].astype(np.float32) for rows in (training, tested))
+        said = np.empty((n_trees, len(tested)))
+        for i in range(n_trees):
+            state = np.random.RandomState([self.random_state, i])
+            times = np.bincount(state.randint(0, len(known), len(known)), minlength=len(known)).astype(np.float64)
+            tree = DecisionTreeRegressor(min_samples_leaf=setting[0], max_features=setting[1], random_state=state)
+            said[i] = tree.fit(known, labels, sample_weight=times, check_input=False).tree_.predict(new)[:, 0]
+        return said
 
 
 @dataclass(frozen=True)
 class BoostedCandidates:
-    """Stochastic gradient boosting (Friedman 2002) of regression trees, squared error, on features as they stand."""
+    """Stochastic gradient boosting (Friedman 2002) of regression trees for the squared error."""
 
     features: np.ndarray
     settings: BoostedTrees
@@ -116,8 +108,8 @@ class BoostedCandidates:
             model = self._fit((depth, rate, max(self.settings.trees)), training, labels)
             for trees, predicted in enumerate(model.staged_predict(self.features[tested]), start=1):
                 found[depth, rate, trees] = predicted
-        predicted = np.stack([found[setting] for setting in self.grid])
-        return Trial(predicted, np.zeros_like(predicted))
+        stacked = np.stack([found[setting] for setting in self.grid])
+        return Trial(stacked, np.zeros_like(stacked))
 
     def predict(self, choice: int, training: np.ndarray, labels: np.ndarray, tested: np.ndarray) -> np.ndarray:
         """See `Candidates`."""

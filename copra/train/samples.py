@@ -18,8 +18,13 @@ PROTEIN, RNA = 0, 1
 class SampleSet(Protocol):
     """What a model is trained on and predicts, one sample at a time; see copra/train/complexes.py."""
 
-    ids: list[str]
-    sizes: list[int]  # nodes, the special ones included
+    @property
+    def ids(self) -> list[str]:
+        """Their names."""
+
+    @property
+    def sizes(self) -> list[int]:
+        """Nodes of each, the special ones included."""
 
     def __len__(self) -> int: ...
 

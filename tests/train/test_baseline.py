@@ -289,17 +289,33 @@ def test_rotation_keeps_the_training_rows_and_drops_the_rest() -> None:
     assert (rotated(known[:, :8], new[:, :8])[0] == known[:, :8]).all()
 
 
-def test_few_trees_are_told_apart_from_many(matrix) -> None:
-    # the mean over many small forests: their squared error less the excess is that of the large forest
+def test_few_trees_are_told_apart_from_many(matrix, monkeypatch: pytest.MonkeyPatch) -> None:
+    # over many small forests the squared error less the excess is that of a large forest
+    monkeypatch.setattr("copra.model.regressors.TRIAL_TREES", 5)
     features, labels = matrix
-    settings = changed(FOREST, trees=400, min_samples_leaf=[1])
+    settings = changed(FOREST, trees=300, min_samples_leaf=[1])
     large = ForestCandidates(features, settings, 0).predict(0, KNOWN, labels[KNOWN], NEW)
     expected = np.mean((large - labels[NEW]) ** 2)
-    small = [ForestCandidates(features, settings, s).trial(KNOWN, labels[KNOWN], NEW) for s in range(20)]
+    small = [ForestCandidates(features, settings, s + 1).trial(KNOWN, labels[KNOWN], NEW) for s in range(60)]
     raw = np.mean([(one.predicted[0] - labels[NEW]) ** 2 for one in small])
-    excess = np.mean([one.excess for one in small])
-    assert excess > 0
-    assert abs(raw - excess - expected) < 0.5 * abs(raw - expected)
+    assert raw - np.mean([one.excess for one in small]) == pytest.approx(expected, rel=0.1)
+    assert raw > 1.15 * expected
+
+
+def test_forest_is_that_of_scikit_learn(matrix) -> None:
+    from sklearn.ensemble import RandomForestRegressor
+
+    features, labels = matrix
+    for leaf, fraction in ((1, 1.0), (4, 0.4)):
+        settings = changed(FOREST, trees=400, min_samples_leaf=[leaf], max_features=[fraction])
+        ours = ForestCandidates(features, settings, 0).predict(0, KNOWN, labels[KNOWN], NEW)
+        drawn = [
+            RandomForestRegressor(400, min_samples_leaf=leaf, max_features=fraction, random_state=seed)
+            .fit(features[KNOWN], labels[KNOWN]).predict(features[NEW])
+            for seed in (1, 2)
+        ]  # fmt: skip
+        chance = np.abs(drawn[0] - drawn[1]).max()
+        assert np.abs(ours - drawn[0]).max() < 2 * chance < 0.5 * np.ptp(ours)
 
 
 def test_trials_are_the_models_themselves(matrix) -> None:

@@ -37,7 +37,7 @@ class GcnModel(nn.Module):
         return self.readout(h, graph.present)
 
 
-def convolve(h: Tensor, normalised: Tensor, layer: nn.Linear) -> Tensor:
+def convolve(h: Tensor, normalised: Tensor, layer: nn.Module) -> Tensor:
     """Equation (2): ReLU(D^-1/2 (A + I) D^-1/2 H W + b), [B, L, C] -> [B, L, C']."""
     return F.relu(layer(torch.bmm(normalised.to(h.dtype), h)))
 

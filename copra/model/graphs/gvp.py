@@ -1,7 +1,7 @@
 """Geometric vector perceptrons (Jing et al. 2020, "Learning from Protein Structure with Geometric Vector Perceptrons").
 
-Vectors stand as [3, ..., channels]: a linear map of the channels is one matrix product, a length or a factor passes over
-memory in order, and turning the complex turns the first axis.
+Vectors stand as [3, ..., channels]: a linear map of the channels is one matrix product, a length or a factor passes
+over memory in order, and turning the complex turns the first axis.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from copra.model.graphs.vectors import NODE_VECTORS, backbone_vectors
 from copra.model.pair_features import Nodes
 
 SMALLEST = 1e-8  # of a squared length under a root
-EXPANSION = 4, 2  # of scalars and vectors within a feed-forward, as published
+EXPANSION = 2  # of scalars and vectors within a feed-forward
 
 
 def build_affinity_model(experiment: Gvp, protein_lm_width: int, rna_lm_width: int) -> GvpModel:
@@ -95,9 +95,9 @@ class Perceptron(nn.Module):
 
 
 class Message(nn.Module):
-    """Equation (1): three perceptrons over (s_j, v_j, edge, s_i, v_i), the last one without activation, and their mean.
+    """Equation (1): two perceptrons over (s_j, v_j, edge, s_i, v_i), the second without activation, and their mean.
 
-    The first is computed in parts, what is linear in a node once per node. The last is linear in scalars, lengths and
+    The first is computed in parts, what is linear in a node once per node. The second is linear in scalars, lengths and
     vectors, so it is applied to their means over the neighbours: the same numbers for a sixteenth of the work.
     """
 
@@ -109,7 +109,6 @@ class Message(nn.Module):
         self.vector_out = nn.Linear(vectors, vectors, bias=False)
         self.scalar_nodes = nn.Linear(width, 2 * inner, bias=False)
         self.scalar_edge = nn.Linear(edge_width + vectors, inner)
-        self.middle = Perceptron((inner, vectors), (inner, vectors), active=True)
         self.last = Perceptron((inner, vectors), (width, vectors), active=False)
 
     def forward(self, s: Tensor, v: Tensor, edge: Tensor, direction: Tensor, graph: Graph) -> tuple[Tensor, Tensor]:
@@ -120,7 +119,7 @@ class Message(nn.Module):
         scalar_own, scalar_other = self.scalar_nodes(s).chunk(2, dim=-1)
         x = self.scalar_edge(torch.cat((edge, lengths(h)), dim=-1))
         x = x + of_neighbours(scalar_other, graph.neighbour) + scalar_own[:, :, None]
-        x, y = self.middle(*activated(x, self.vector_out(h)))
+        x, y = activated(x, self.vector_out(h))
         weight = graph.mean_weight[..., None]
         y = self.last.vector_in(y)
         mean_x, mean_y, mean_length = ((part * weight).sum(-2) for part in (x, y, lengths(y)))
@@ -133,7 +132,7 @@ class GvpLayer(nn.Module):
 
     def __init__(self, width: int, vectors: int, edge_width: int, dropout: float) -> None:
         super().__init__()
-        wide = width * EXPANSION[0], vectors * EXPANSION[1]
+        wide = width * EXPANSION, vectors * EXPANSION
         self.dropout = dropout
         self.message = Message(width, vectors, edge_width)
         self.message_norm = nn.LayerNorm(width)

@@ -1,7 +1,7 @@
 """What the graph baselines share: residue graphs, node and edge features, the readout.
 
-A graph has one point per residue (CA, C4') and edges from each residue to its nearest others. Special nodes, padding and
-residues without any atom take no part: their rows are zero and no edge leads to them.
+A graph has one point per residue (CA, C4') and edges from each residue to its nearest others. Special nodes, padding
+and residues without any atom take no part: no edge leads to them, and the readout passes over them.
 
 Determinism: a neighbour's row is fetched by `index_select`, whose gradient PyTorch documents as deterministic on a GPU
 under `torch.use_deterministic_algorithms` and which adds in the order of the rows on a CPU. Means are taken over the
