@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from copra.decisions import rows_as_dicts
 from copra.errors import InputError
 from copra.evaluate import forest, panels
 from copra.evaluate.grids import Cell, Column, Grid, Section
@@ -59,7 +60,8 @@ def results_part(run: Run, tables: list[str], out: Path) -> dict[str, Any]:
     published, missing = _published(run)
     folder = Path(os.path.relpath(run.results, out.parent)).as_posix()
     drawn: set[str] = set()
-    items, weights = [], [pd.Series(dtype=object)]
+    items: list[dict[str, Any]] = []
+    weights = [pd.Series(dtype=object)]
     for name in tables:
         results = _read(run, name, published, folder)
         if results is None:
@@ -204,8 +206,8 @@ def families_section(run: Run, folder: str) -> Section | None:
         for experiment in settings.by_family.experiments:
             row, told = [Cell(experiment)], []
             for name, place, table in found:
-                part = table[(table["experiment"] == experiment) & (table["metric"] == metric)].to_dict("records")
-                told += [item | {"note": f"{name}: {item['note']}"} for item in part if item["status"] != "ok"]
+                part = rows_as_dicts(table[(table["experiment"] == experiment) & (table["metric"] == metric)])
+                told += [{**item, "note": f"{name}: {item['note']}"} for item in part if item["status"] != "ok"]
                 link = f"{folder}/{place}train/{experiment}/"
                 hint = f"predictions of {experiment}, commit {commit}"
                 row.append(number_cell(part[0] if part else None, link, hint))
