@@ -39,7 +39,7 @@ STAGES: dict[str, dict[str, tuple[str, str]]] = {
         "apply-mutations": ("copra.structure.mutants", "put the stated mutations into the sequences of their chains"),
         "build-interfaces": ("copra.structure.shard", "cut the interfaces of one shard's complexes"),
         "build-pair-interfaces": ("copra.structure.pairs", "cut the interfaces of one shard's pre-training pairs"),
-        "measure-interfaces": ("copra.structure.measure", "measure the interfaces of one shard's records, for baselines"),
+        "measure-interfaces": ("copra.structure.measure", "measure one shard's interfaces, for baselines"),
         "score-foldx": ("copra.structure.foldx", "run the user's own FoldX on one shard's records"),
         "measure-distances": ("copra.structure.distance_bins", "bin the distances within the interfaces of pairs"),
     },

@@ -91,7 +91,7 @@ def train(model: nn.Module, task: Task[Any], training: Training, *, seed: int, f
 
     `folder` receives checkpoint.safetensors and metrics.jsonl, one line per epoch. A checkpoint there with the same
     fingerprint is gone on from. Raises Diverged where a loss or a gradient is not finite (naming the records of the
-    batch), CopraError where the run was told to stop by a signal (after a checkpoint) and where another process has gone.
+    batch), CopraError where the run was told to stop by a signal (after a checkpoint) or another process has gone.
     """
     learner = make_learner(model, training)
     state = resume(learner, folder, fingerprint)
