@@ -8,9 +8,11 @@ a flag. A flag whose type is a configuration model takes that part of the config
 from __future__ import annotations
 
 import argparse
+import functools
 import importlib
 import inspect
 import logging
+import operator
 import os
 import sys
 import types
@@ -145,7 +147,7 @@ def _add_argument(parser: argparse.ArgumentParser, parameter: inspect.Parameter,
         hint = typing.get_args(hint)[0]
         options["nargs"] = "*"
     if typing.get_origin(hint) in (typing.Union, types.UnionType):
-        hint = next(h for h in typing.get_args(hint) if h is not type(None))
+        hint = functools.reduce(operator.or_, (h for h in typing.get_args(hint) if h is not type(None)))
     if hint is bool:
         options["action"] = argparse.BooleanOptionalAction
     else:

@@ -79,7 +79,7 @@ class Forest(Regressor):
     model: Literal["forest"]
     trees: Count
     min_samples_leaf: Annotated[list[Count], Field(min_length=1)]
-    max_features: Annotated[list[Positive], Field(min_length=1)]
+    max_features: Annotated[list[Annotated[float, Field(gt=0, le=1)]], Field(min_length=1)]  # fraction of a split
 
 
 class SupportVectors(Regressor):
@@ -168,6 +168,12 @@ class Gat(GraphNetwork):
     model: Literal["gat"]
     heads: Count
 
+    @model_validator(mode="after")
+    def _heads_divide(self) -> Gat:
+        if self.width % self.heads:
+            raise ValueError(f"width ({self.width}) must be a multiple of heads ({self.heads})")
+        return self
+
 
 class Egnn(GraphNetwork):
     """E(n)-equivariant graph network (Satorras et al. 2021)."""
@@ -197,8 +203,13 @@ class Ipa(Network):
     value_points: Count
 
 
-Classical = TrainMean | NearestProtein | Linear | Forest | SupportVectors | Perceptron | BoostedTrees | FoldX
-Neural = Coformer | SequenceTransformer | DeepNap | Gcn | Gat | Egnn | Gvp | Ipa
+Classical = Annotated[
+    TrainMean | NearestProtein | Linear | Forest | SupportVectors | Perceptron | BoostedTrees | FoldX,
+    Field(discriminator="model"),
+]
+Neural = Annotated[
+    Coformer | SequenceTransformer | DeepNap | Gcn | Gat | Egnn | Gvp | Ipa, Field(discriminator="model")
+]
 Experiment = Annotated[Classical | Neural, Field(discriminator="model")]
 CLASSICAL_KINDS = (TrainMean, NearestProtein, Regressor, FoldX)
 NETWORK_KINDS = (Coformer, Network)

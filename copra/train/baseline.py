@@ -5,11 +5,9 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
 
 import numpy as np
 import pandas as pd
-from pydantic import Field
 
 from copra.config_experiments import (
     BoostedTrees,
@@ -34,7 +32,7 @@ from copra.model.regressors import (
 )
 from copra.model.ridge import Ridge
 from copra.tables import concat_tables, write_table
-from copra.train.features import Sources, check_partner, read_features, shuffled_partners, weights_text
+from copra.train.features import Sources, Unmeasured, check_partner, read_features, shuffled_partners, weights_text
 from copra.train.folds import NO_LANGUAGE_MODEL, predictions_frame, read_fold
 
 log = logging.getLogger(__name__)
@@ -79,7 +77,7 @@ def fit_baseline(
     method: str,
     seed: int,
     name: str,
-    experiment: Annotated[Classical, Field(discriminator="model")],
+    experiment: Classical,
     features: list[Path],
     protein_embeddings: list[Path],
     rna_embeddings: list[Path],
@@ -116,6 +114,8 @@ def fit_baseline(
         predicted = _predict(experiment, task)
     except Diverged as error:
         failure = f"diverged: {error}"
+    except Unmeasured as error:
+        failure = f"failed: {error}"
     except _Unscored as error:
         failure = str(error)
     if failure:

@@ -23,6 +23,10 @@ NUCLEOTIDES = "ACGU"
 COUNTS = ("distance_signatures",)  # measured sets whose values are counts: none written = 0
 
 
+class Unmeasured(InputError):
+    """Records whose interface could not be measured; the log of measure-interfaces says why."""
+
+
 @dataclass(frozen=True)
 class Sources:
     """Files that features are read from; the records themselves are a table already."""
@@ -201,7 +205,7 @@ def _measured(records: pd.DataFrame, n_training: int, feature: Feature, paths: l
     ids = list(records["record_id"])
     absent = sorted(set(ids) - set(table["record_id"]))
     if absent:
-        raise InputError(
+        raise Unmeasured(
             f"interface features: {len(absent)} of {len(ids)} records have no row of the set '{feature}' in "
             f"{len(paths)} files, first {absent[0]}"
         )

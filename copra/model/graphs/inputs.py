@@ -52,9 +52,8 @@ def residue_graph(nodes: Nodes, neighbours: int) -> Graph:
     for x in point.unbind(-1):  # coordinate by coordinate: exact for close points, and no [B, L, L, 3]
         distance = distance + (x[:, :, None] - x[:, None, :]).square()
     distance = distance.masked_fill(~(present[:, :, None] & present[:, None, :]), torch.inf)
-    distance = distance.masked_fill(
-        torch.eye(length, dtype=torch.bool, device=point.device), -1.0
-    )  # itself comes first
+    itself = torch.eye(length, dtype=torch.bool, device=point.device)
+    distance = distance.masked_fill(itself, -1.0)  # comes first and is left out
     nearest = distance.topk(min(neighbours + 1, length), dim=-1, largest=False)
     return Graph(point, present, nearest.indices[..., 1:], nearest.values[..., 1:].isfinite())
 
@@ -132,7 +131,9 @@ class NodeInput(nn.Module):
             (self.protein_projection, protein_lm, PROTEIN),
             (self.rna_projection, rna_lm, RNA),
         ):
-            if projection is not None and lm is not None:
+            if projection is not None and lm is None:
+                raise ValueError("this model was built for language-model embeddings, and none were given")
+            if projection is not None:
                 h = h + projection(lm) * (nodes.molecule == molecule)[..., None]
         return self.norm(h) * present[..., None]
 
