@@ -44,7 +44,7 @@ rule all:
         rules.pra310.input,
         rules.embeddings.input,
         rules.pretraining.input,
-        rules.table1.output,
+        expand("<results>/{table}/{table}.{kind}", table=MAIN, kind=["md", "tsv", "html"]),
         rules.report_leakage.output,
         rules.audit.output,
         rules.audit_predictions.output,

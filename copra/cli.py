@@ -8,9 +8,11 @@ a flag. A flag whose type is a configuration model takes that part of the config
 from __future__ import annotations
 
 import argparse
+import functools
 import importlib
 import inspect
 import logging
+import operator
 import os
 import sys
 import types
@@ -39,6 +41,8 @@ STAGES: dict[str, dict[str, tuple[str, str]]] = {
         "apply-mutations": ("copra.structure.mutants", "put the stated mutations into the sequences of their chains"),
         "build-interfaces": ("copra.structure.shard", "cut the interfaces of one shard's complexes"),
         "build-pair-interfaces": ("copra.structure.pairs", "cut the interfaces of one shard's pre-training pairs"),
+        "measure-interfaces": ("copra.structure.measure", "measure one shard's interfaces, for baselines"),
+        "score-foldx": ("copra.structure.foldx", "run the user's own FoldX on one shard's records"),
         "measure-distances": ("copra.structure.distance_bins", "bin the distances within the interfaces of pairs"),
     },
     "datasets": {
@@ -66,12 +70,12 @@ STAGES: dict[str, dict[str, tuple[str, str]]] = {
     "train": {
         "fit-baseline": ("copra.train.baseline", "fit a classical baseline on one fold"),
         "pretrain": ("copra.train.pretrain", "pre-train Co-Former on chain pairs without labels"),
-        "train-fold": ("copra.train.finetune", "train Co-Former on one fold"),
+        "train-fold": ("copra.train.finetune", "train Co-Former or a neural baseline on one fold"),
     },
     "evaluate": {
         "evaluate-pretraining": ("copra.evaluate.pretraining", "what a pre-trained model knows of held-out pairs"),
         "evaluate": ("copra.evaluate.metrics", "metrics with intervals, from predictions"),
-        "table1": ("copra.evaluate.tables", "the results table as Markdown and TSV"),
+        "write-table": ("copra.evaluate.tables", "a results table as Markdown and TSV"),
         "report": ("copra.evaluate.report", "the self-contained HTML report"),
     },
     "provenance": {
@@ -143,7 +147,7 @@ def _add_argument(parser: argparse.ArgumentParser, parameter: inspect.Parameter,
         hint = typing.get_args(hint)[0]
         options["nargs"] = "*"
     if typing.get_origin(hint) in (typing.Union, types.UnionType):
-        hint = next(h for h in typing.get_args(hint) if h is not type(None))
+        hint = functools.reduce(operator.or_, (h for h in typing.get_args(hint) if h is not type(None)))
     if hint is bool:
         options["action"] = argparse.BooleanOptionalAction
     else:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
 from copra.config_base import Count, Name, Positive, Settings
+from copra.config_experiments import Experiment
 from copra.config_model import Architecture, Coformer, Pretraining
 from copra.config_split import Split
 
@@ -50,6 +51,7 @@ class Structures(Settings):
     shards: Annotated[int, Field(ge=1, le=4096)]
     contact_cutoff_angstrom: Positive
     interface_nodes: Count
+    whole_complex_nodes: Count  # for experiments with more interface_nodes than the interfaces have
 
 
 class Pri30k(Settings):
@@ -143,38 +145,54 @@ class Embed(Settings):
     autocast: Literal["none", "bf16", "fp16", "auto"]
 
 
-class MeanBaseline(Settings):
-    """Predicts the mean of the training labels."""
+class ByFamily(Settings):
+    """Experiments that are trained and tested on other split families too."""
 
-    model: Literal["train_mean"]
-    shuffle_labels: bool
-
-
-class ForestBaseline(Settings):
-    """A random forest; its hyper-parameters are chosen on inner folds."""
-
-    model: Literal["forest"]
-    features: Annotated[list[Literal["lengths", "chain_counts", "composition"]], Field(min_length=1)]
-    trees: Count
-    min_samples_leaf: Annotated[list[Count], Field(min_length=1)]
-    max_features: Annotated[list[Positive], Field(min_length=1)]
-    inner_folds: Annotated[int, Field(ge=2)]
-    shuffle_labels: bool
+    families: list[Name]
+    experiments: list[Name]
 
 
-Experiment = Annotated[MeanBaseline | ForestBaseline | Coformer, Field(discriminator="model")]
+class FoldXProgram(Settings):
+    """The user's own licensed FoldX; without it FoldX rows are skipped, visibly."""
+
+    binary: str | None  # path of the program
+    rotabase: str | None  # path of rotabase.txt; null = beside the program, where that version needs one
+    timeout_s: Positive  # for one complex
 
 
 class Evaluate(Settings):
-    """Which experiments stand in the table, and its intervals."""
+    """Which experiments stand in which table, and how they are judged."""
 
     table1: Annotated[list[Name], Field(min_length=1)]
+    table3: list[Name]
+    table4: list[Name]
+    figure3: list[Name]
+    controls: list[Name]  # experiments that are trained once more on labels dealt anew, as <name>_shuffled
+    by_family: ByFamily
+    compare_with: list[Name]  # experiments of table1 whose paired difference from every other is told
     seeds: Annotated[list[int], Field(min_length=1)]
     bootstrap_samples: Annotated[int, Field(ge=100)]
     confidence: Annotated[float, Field(gt=0.5, lt=1)]
+    coverages: list[Annotated[float, Field(gt=0.5, lt=1)]]  # of the split-conformal intervals
     title: str
     notice: str
     noise_ceiling_pcc: Annotated[float, Field(gt=0, le=1)] | None
+
+    def tables(self) -> dict[str, list[str]]:
+        """The tables that have experiments, in order: name -> experiments."""
+        named = {name: list(getattr(self, name)) for name in ("table1", "table3", "table4", "figure3")}
+        named["controls"] = [control_name(name) for name in self.controls]
+        return {name: experiments for name, experiments in named.items() if experiments}
+
+    def experiments(self) -> list[str]:
+        """Every experiment of every table and of by_family, each once, in order."""
+        named = [name for names in self.tables().values() for name in names]
+        return list(dict.fromkeys([*named, *(self.by_family.experiments if self.by_family.families else [])]))
+
+
+def control_name(name: str) -> str:
+    """The name of an experiment's label-shuffled control."""
+    return f"{name}_shuffled"
 
 
 class Config(Settings):
@@ -191,25 +209,48 @@ class Config(Settings):
     language_models: dict[Name, LanguageModel]
     embed: Embed
     pretraining: Pretraining
+    foldx: FoldXProgram
     experiments: dict[Name, Experiment]
     evaluate: Evaluate
 
+    @model_validator(mode="before")
+    @classmethod
+    def _with_controls(cls, values: Any) -> Any:
+        """Each control is its experiment with shuffle_labels: true, under the name <name>_shuffled."""
+        try:
+            experiments, controls = values["experiments"], values["evaluate"]["controls"]
+            made = {control_name(name): {**experiments[name], "shuffle_labels": True} for name in controls}
+            return {**values, "experiments": {**experiments, **made}}
+        except (KeyError, TypeError):  # the checks that follow say what is wrong
+            return values
+
     @model_validator(mode="after")
     def _names_exist(self) -> Config:
-        for name in self.evaluate.table1:
-            if name not in self.experiments:
-                raise ValueError(f"evaluate.table1: '{name}' is not in experiments: {sorted(self.experiments)}")
+        settings = self.evaluate
+        named = {key: getattr(settings, key) for key in ("table1", "table3", "table4", "figure3", "controls")}
+        named |= {"compare_with": settings.compare_with, "by_family.experiments": settings.by_family.experiments}
+        for key, names in named.items():
+            for name in names:
+                if name not in self.experiments:
+                    raise ValueError(f"evaluate.{key}: '{name}' is not in experiments: {sorted(self.experiments)}")
+        for name in settings.by_family.families:
+            if name not in self.split.families or name == self.split.family:
+                others = sorted(set(self.split.families) - {self.split.family})
+                raise ValueError(f"evaluate.by_family.families: '{name}' is none of {others}")
+        for name in settings.by_family.experiments:
+            if getattr(self.experiments[name], "pretrained", None) is not None:
+                raise ValueError(f"evaluate.by_family.experiments: '{name}' is pre-trained, purged for one family only")
         for name, experiment in self.experiments.items():
+            self._check_language_models(f"experiments.{name}", experiment)
             if isinstance(experiment, Coformer):
-                self._check_language_models(f"experiments.{name}", experiment)
                 self._check_pretrained(f"experiments.{name}", experiment)
         for name, recipe in self.pretraining.recipes.items():
             self._check_language_models(f"pretraining.recipes.{name}", recipe)
         return self
 
-    def _check_language_models(self, where: str, architecture: Architecture) -> None:
+    def _check_language_models(self, where: str, settings: Settings) -> None:
         for key, family in (("protein_lm", "esm2"), ("rna_lm", "rinalmo")):
-            lm = getattr(architecture, key)
+            lm = getattr(settings, key, None)
             if lm is not None and (lm not in self.language_models or self.language_models[lm].family != family):
                 allowed = [n for n, m in self.language_models.items() if m.family == family]
                 raise ValueError(f"{where}.{key}: '{lm}' is none of {allowed}")

@@ -71,15 +71,29 @@ class Training(Settings):
     loader_threads: Annotated[int, Field(ge=0)]  # that prepare batches ahead; 0 = when they are needed
 
 
-class Coformer(Architecture, Training):
-    """Co-Former fine-tuned to dG."""
+class Protocol(Settings):
+    """How the epoch is chosen, and whether the labels are dealt anew (a control that must learn nothing)."""
 
-    model: Literal["coformer"]
-    head_width: Count
-    pretrained: Name | None  # a recipe of pretraining.recipes; null = from scratch
     protocol: Literal["nested", "paper"]  # paper: the best epoch is chosen on the fold that is reported
     inner_folds: Annotated[int, Field(ge=2)]
     shuffle_labels: bool
+
+
+class Coformer(Architecture, Training, Protocol):
+    """Co-Former fine-tuned to dG."""
+
+    model: Literal["coformer"]
+    nodes: Literal["interface"]
+    head_width: Count
+    pretrained: Name | None  # a recipe of pretraining.recipes; null = from scratch
+    pair_information: bool  # false: Z starts as the same learned vector at every pair (Table 3)
+    special_nodes: bool  # false: no special nodes; dG is read off the mean over the residues (Table 3)
+
+    @model_validator(mode="after")
+    def _ablations_start_from_scratch(self) -> Coformer:
+        if self.pretrained is not None and not (self.pair_information and self.special_nodes):
+            raise ValueError("an ablation of pair_information or special_nodes starts from scratch: pretrained: null")
+        return self
 
 
 class Recipe(Architecture, Training):

@@ -12,5 +12,9 @@ class ConfigError(CopraError):
     """A value of the configuration is refused."""
 
 
+class Diverged(CopraError):
+    """A model that was trained in good order has come to numbers that are none."""
+
+
 class InputError(CopraError):
     """An input file is not what it should be."""

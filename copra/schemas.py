@@ -185,6 +185,19 @@ TABLES = {
         ("record_id",),
         ("record_id string", "cluster string", "protein_clusters string"),
     ),
+    # one row per record and measured feature of its interface
+    "interface_features": Table(
+        ("record_id", "feature_set", "feature"),
+        ("record_id string", "feature_set string", "feature string", "value float"),
+    ),
+    # one row per record: what a user's own FoldX says of it
+    "foldx": Table(
+        ("record_id",),
+        (
+            "record_id string", "status string", "interaction_energy_kcal_mol float?", "repaired bool",
+            "program string", "detail string",
+        ),
+    ),
     # one row per record of a split
     "folds": Table(("record_id",), ("record_id string", "cluster string", "fold int")),
     # one row per two distinct sequences of the records, of one molecule type
@@ -218,18 +231,36 @@ TABLES = {
     "predictions": Table(
         ("experiment", "seed", "fold", "record_id"),
         (
-            "experiment string", "protocol string", "seed int", "fold int", "record_id string",
+            "experiment string", "protocol string", "seed int", "fold int", "part string", "record_id string",
             "measured_dg_kcal_mol float", "predicted_dg_kcal_mol float?", "weights string",
-            "architecture string",
+            "architecture string", "failure string",
         ),
     ),
     # one row per experiment, subset, aggregate and metric, with its interval
     "metrics": Table(
-        ("experiment", "subset", "aggregate", "metric"),
+        ("results_table", "split_family", "experiment", "subset", "aggregate", "metric"),
         (
-            "experiment string", "protocol string", "subset string", "aggregate string", "metric string",
-            "value float?", "ci_low float?", "ci_high float?", "n_records int", "n_seeds int", "weights string",
-            "architecture string", "status string", "note string",
+            "results_table string", "split_family string", "experiment string", "protocol string", "subset string",
+            "aggregate string", "metric string", "value float?", "ci_low float?", "ci_high float?", "n_records int",
+            "n_clusters int", "n_seeds int", "weights string", "architecture string", "status string", "note string",
+        ),
+    ),
+    # one row per two experiments of a results table, subset and metric: their difference on the same resamples
+    "differences": Table(
+        ("results_table", "split_family", "experiment", "reference", "subset", "metric"),
+        (
+            "results_table string", "split_family string", "experiment string", "reference string", "subset string",
+            "metric string", "difference float?", "ci_low float?", "ci_high float?", "p_value float?",
+            "p_holm float?", "resolution float?", "n_records int", "n_clusters int", "verdict string",
+        ),
+    ),
+    # one row per experiment, subset and nominal coverage: what split-conformal intervals hold and how wide they are
+    "intervals": Table(
+        ("results_table", "split_family", "experiment", "subset", "method", "nominal_coverage"),
+        (
+            "results_table string", "split_family string", "experiment string", "subset string", "method string",
+            "nominal_coverage float", "coverage float?", "ci_low float?", "ci_high float?",
+            "mean_width_kcal_mol float?", "n_records int", "n_clusters int", "status string", "note string",
         ),
     ),
     # one row per pair that pre-training used: trained on, or held out with its cluster of proteins

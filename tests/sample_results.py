@@ -10,7 +10,9 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from copra.config_file import load_config
+from copra.config import control_name
+from copra.config_file import load_config, parse_config
+from copra.evaluate.metrics import evaluate
 from copra.files import sha256_of_file, sha256_of_text
 from copra.parse.affinity import parse_affinity
 from copra.pra310.calibrate import calibrate_labels
@@ -21,10 +23,13 @@ from copra.tables import TABLES, read_table, write_table
 
 ROOT = Path(__file__).resolve().parents[1]
 R_KCAL = 1.98720425864083e-3
+# name -> what its predictions say of the language models' weights
 EXPERIMENTS = {
     "train_mean": "no language model", "forest": "no language model",
     "coformer": "esm2_random random:0; rinalmo_random random:0",
 }  # fmt: skip
+# name -> the experiment of config.yaml that it is
+SETTINGS_OF = {"train_mean": "train_mean", "forest": "forest_lengths", "coformer": "coformer_structure"}
 RECEIPT = {"version": "1", "url": "file:demo"}
 
 
@@ -50,8 +55,18 @@ def protein(number: int) -> str:
     return "".join(generator.choice(list("ARNDCQEGHILKMFPSTWYV"), 60))
 
 
-def write_results(folder: Path, *, n: int = 20, folds: int = 5, first_dg: float = -9.5) -> Path:
-    """Write a whole run of `n` records into `folder`, the first with this dG; returns the path of run.json."""
+def rna(number: int) -> str:
+    """One of two RNA sequences."""
+    return "GGCUAA" if number % 4 == 3 else "ACGUAC"
+
+
+def write_results(
+    folder: Path, *, n: int = 20, folds: int = 5, first_dg: float = -9.5, controls: tuple[str, ...] = ()
+) -> Path:
+    """Write a whole run of `n` records into `folder`, the first with this dG; returns the path of run.json.
+
+    `controls` are experiments that have a label-shuffled control, whose predictions are drawn at random.
+    """
     results, raw = folder / "results", folder / "raw"
     (raw / "sources" / "prbabv2").mkdir(parents=True)
     cells = raw / "sources" / "prbabv2" / "prbabv2.csv"
@@ -90,8 +105,45 @@ def write_results(folder: Path, *, n: int = 20, folds: int = 5, first_dg: float 
         {"record_id": r["record_id"], "cluster": r["cluster"], "protein_clusters": f"p{r['record_id']}"} for r in rows
     ]
     put(results / "split/clusters.parquet", "clusters", clusters)
-    _predictions(results, ids, dg, fold, generator)
-    return _run(folder, results, raw, folds)
+    put(results / "split/identities.parquet", "identities", _identities(n))
+    _predictions(results, ids, dg, fold, generator, controls)
+    return _run(folder, results, raw, folds, controls)
+
+
+def score_results(folder: Path, table: str = "table1", change: dict[str, Any] | None = None) -> Path:
+    """Evaluate one table of a run written by `write_results`; returns the folder of its three files.
+
+    `change` are other values of the settings `evaluate`.
+    """
+    results = folder / "results"
+    config = parse_config(json.loads((results / "run.json").read_text())["config"])
+    settings = config.evaluate.model_copy(update=change or {})
+    names = settings.tables()[table]
+    out = results / "evaluate" / table
+    paths = [p for name in names for p in (results / "train" / name).glob("seed_*/fold_*/predictions.parquet")]
+    evaluate(
+        paths, table=table, experiments={name: config.experiments[name] for name in names},
+        family=config.split.family, method=config.split.families[config.split.family].method,
+        records=results / "pra310/select/records.parquet", folds=results / "split/folds.parquet",
+        identities=results / "split/identities.parquet", settings=settings, metrics=out / "metrics.parquet",
+        differences=out / "differences.parquet", intervals=out / "intervals.parquet",
+    )  # fmt: skip
+    return out
+
+
+def _identities(n: int) -> list[dict[str, Any]]:
+    """Identities of the sequences of `write_results`: proteins in turn below 30 %, from 30 to 70 % and above 70 %."""
+    keys = [sha256_of_text(protein(number)) for number in range(n)]
+    a, b = sorted({sha256_of_text(rna(number)) for number in range(4)})
+    sides = {"molecule_type": "rna", "sequence_a": a, "sequence_b": b}
+    rows = [fill("identities", **sides, n_residues_a=6, n_residues_b=6, identity=0.3)]
+    for i in range(n):
+        for j in range(i):
+            a, b = sorted((keys[i], keys[j]))
+            near = (0.1, 0.5, 0.9)[i % 3] if j == i - 1 and i % 2 else 0.05
+            sides = {"molecule_type": "protein", "sequence_a": a, "sequence_b": b}
+            rows.append(fill("identities", **sides, n_residues_a=60, n_residues_b=60, identity=near))
+    return rows
 
 
 HEADING = (
@@ -134,7 +186,7 @@ def _structures(results: Path, ids: list[str]) -> None:
                 n_residues=66,
             )
         )
-        for chain, kind, sequence in (("A", "protein", protein(i)), ("B", "RNA", "ACGUAC")):
+        for chain, kind, sequence in (("A", "protein", protein(i)), ("B", "RNA", rna(i))):
             key = sha256_of_text(sequence)
             values = {"molecule_type": kind, "sequence": sequence, "sequence_sha256": key, "n_residues": len(sequence)}
             chains.append(fill("chains", pdb_id=pdb_id, chain=chain, **values))
@@ -154,7 +206,7 @@ def interface(number: int, pdb_id: str) -> Interface:
     """A tiny interface of one residue and one nucleotide."""
     arrays = {name: np.zeros((2, *shape), dtype=kind) for name, (kind, shape) in NODE_ARRAYS.items()}
     arrays |= {"molecule": np.array([0, 1], dtype="u1"), "chain": np.array([0, 1], dtype="i2")}
-    keys = (sha256_of_text(protein(number)), sha256_of_text("ACGUAC"))
+    keys = (sha256_of_text(protein(number)), sha256_of_text(rna(number)))
     centres = np.zeros((3, 3), dtype="f4")
     return Interface(f"{pdb_id}:A:B", ("A", "B"), keys, centres_angstrom=centres, **arrays)
 
@@ -182,8 +234,8 @@ def _labels(folder: Path, ids: list[str]) -> np.ndarray:
     records = []
     for i, label in enumerate(labels.to_dict("records")):
         values = {
-            "protein_sequences": protein(i), "rna_sequences": "ACGUAC", "protein_sha256": sha256_of_text(protein(i)),
-            "rna_sha256": sha256_of_text("ACGUAC"), "n_protein_chains": 1, "n_rna_chains": 1,
+            "protein_sequences": protein(i), "rna_sequences": rna(i), "protein_sha256": sha256_of_text(protein(i)),
+            "rna_sha256": sha256_of_text(rna(i)), "n_protein_chains": 1, "n_rna_chains": 1,
             "n_protein_residues": 60, "n_rna_nucleotides": 6, "in_pra201": i % 3 != 0, "in_dg_window": True,
         }  # fmt: skip
         records.append(fill("records", record_id=label.pop("candidate_id"), **label, **values))
@@ -198,42 +250,46 @@ def _labels(folder: Path, ids: list[str]) -> np.ndarray:
 
 
 def _predictions(
-    results: Path, ids: list[str], dg: np.ndarray, fold: np.ndarray, generator: np.random.Generator
-) -> None:
-    for experiment, weights in EXPERIMENTS.items():
+    results: Path, ids: list[str], dg: np.ndarray, fold: np.ndarray, generator: np.random.Generator,
+    controls: tuple[str, ...],
+) -> None:  # fmt: skip
+    weights = EXPERIMENTS | {control_name(name): EXPERIMENTS[name] for name in controls}
+    for experiment in weights:
         for seed in (1, 2):
             guess = dg + generator.normal(0, 2 if experiment == "forest" else 1, len(ids))
+            if experiment not in EXPERIMENTS:
+                guess = generator.normal(dg.mean(), dg.std(), len(ids))
             for f in range(int(fold.max()) + 1):
                 here = fold == f
                 if experiment == "train_mean":
                     guess[here] = dg[~here].mean()
                 rows = [
-                    fill("predictions", experiment=experiment, protocol="nested", seed=seed, fold=f,
+                    fill("predictions", experiment=experiment, protocol="nested", seed=seed, fold=f, part="test",
                          record_id=f"{ids[i]}:A:B", measured_dg_kcal_mol=float(dg[i]),
-                         predicted_dg_kcal_mol=float(guess[i]), weights=weights,
+                         predicted_dg_kcal_mol=float(guess[i]), weights=weights[experiment],
                          architecture="official" if experiment == "coformer" else "")
                     for i in np.flatnonzero(here)
                 ]  # fmt: skip
                 put(results / f"train/{experiment}/seed_{seed}/fold_{f}/predictions.parquet", "predictions", rows)
 
 
-def _run(folder: Path, results: Path, raw: Path, folds: int) -> Path:
+def _run(folder: Path, results: Path, raw: Path, folds: int, controls: tuple[str, ...]) -> Path:
     config = yaml.safe_load((ROOT / "config.yaml").read_text())
-    config["paths"] = {
-        "raw": str(raw),
-        "by_hand": "by_hand",
-        "results": str(results),
-        "curation": str(folder / "curation"),
-    }
+    config["paths"] = {"raw": str(raw), "by_hand": "by_hand", "results": str(results)}
+    config["paths"]["curation"] = str(folder / "curation")
     config["split"]["folds"] = folds
     config["sources"] = {
         name: config["sources"][name] | {"version": "1", "filename": f"{name}.csv"} for name in ("prbabv2", "prdbv3")
     }
-    config["experiments"] = {
-        name: {"model": "train_mean", "shuffle_labels": False} for name in EXPERIMENTS
-    }  # what they are does not matter here
+    config["experiments"] = {name: config["experiments"][of] for name, of in SETTINGS_OF.items()}
     config["evaluate"] |= {
         "table1": list(EXPERIMENTS),
+        "table3": [],
+        "table4": [],
+        "figure3": [],
+        "controls": list(controls),
+        "by_family": {"families": [], "experiments": []},
+        "compare_with": ["forest"],
         "seeds": [1, 2],
         "bootstrap_samples": 200,
         "noise_ceiling_pcc": 0.9,

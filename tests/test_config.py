@@ -47,6 +47,11 @@ def test_a_file_that_is_no_configuration_is_named(root: Path, tmp_path: Path, te
         ("experiments.coformer_scratch.rna_lm", "esm2_650M", "'esm2_650M' is none of"),
         ("experiments.train_mean.model", "median", "experiments.train_mean"),
         ("experiments.coformer_scratch.protocol", "peek", "protocol: found 'peek'"),
+        ("evaluate.table3", ["no_such"], "evaluate.table3: 'no_such' is not in experiments"),
+        ("evaluate.by_family.families", ["protein70"], "evaluate.by_family.families: 'protein70' is none of"),
+        ("evaluate.by_family.experiments", ["coformer_pretrained"], "'coformer_pretrained' is pre-trained"),
+        ("experiments.lm_svr.rna_lm", None, "rna_lm is None and features are"),
+        ("experiments.coformer_pretrained.special_nodes", False, "starts from scratch: pretrained: null"),
         ("sources.biolip2.sha256", "abc", "sources.biolip2.sha256: found 'abc'"),
     ],
 )
@@ -70,3 +75,14 @@ def test_every_key_is_needed(values: dict[str, Any]) -> None:
 def test_a_part_travels_as_json(root: Path) -> None:
     experiment = load_config(root / "config.yaml").experiments["coformer_scratch"]
     assert parse_settings(Coformer, experiment.model_dump_json()) == experiment
+
+
+def test_a_control_is_its_experiment_on_labels_dealt_anew(values: dict[str, Any]) -> None:
+    values["evaluate"]["controls"] = ["gcn", "lm_svr"]
+    config = parse_config(values)
+    assert config.evaluate.tables()["controls"] == ["gcn_shuffled", "lm_svr_shuffled"]
+    assert config.experiments["gcn_shuffled"].model_dump() == {
+        **config.experiments["gcn"].model_dump(),
+        "shuffle_labels": True,
+    }
+    assert parse_config(config.model_dump()) == config

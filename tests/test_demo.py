@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import yaml
 from workflow_copy import Project, copy_project
@@ -23,13 +24,14 @@ def demo(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Project:
 
 
 def test_the_law_is_found_across_families_and_not_in_shuffled_labels(demo: Project) -> None:
-    metrics = read_table(demo.folder / "results/demo/evaluate/metrics.parquet", "metrics")
+    folder = demo.folder / "results/demo/evaluate"
+    metrics = pd.concat(read_table(folder / table / "metrics.parquet", "metrics") for table in ("table1", "controls"))
     pooled = metrics[(metrics["subset"] == "all") & (metrics["aggregate"] == "pooled") & (metrics["metric"] == "pcc")]
     pcc = pooled.set_index("experiment")
     settings = yaml.safe_load((demo.folder / "resources/demo/config.yaml").read_text())
     ceiling = settings["evaluate"]["noise_ceiling_pcc"]
     assert pcc.loc["coformer_structure", "value"] >= 0.8 * ceiling
-    for name in ("coformer_shuffled", "forest_lengths_composition"):
+    for name in ("coformer_structure_shuffled", "forest_lengths_composition"):
         assert pcc.loc[name, "ci_low"] <= 0
         assert pcc.loc[name, "ci_high"] < pcc.loc["coformer_structure", "ci_low"]
 
@@ -55,6 +57,14 @@ def test_the_report_names_what_was_left_out_and_which_weights_were_used(demo: Pr
         assert reason in page
     assert "http://" not in page.replace("http://www.w3.org", "")
     assert "<script src" not in page
+
+
+def test_foldx_is_skipped_visibly_and_no_row_failed(demo: Project) -> None:
+    metrics = read_table(demo.folder / "results/demo/evaluate/table1/metrics.parquet", "metrics")
+    status = metrics.groupby("experiment")["status"].unique().map(lambda found: "".join(found))
+    assert status["foldx"] == "skipped"
+    assert set(status.drop("foldx")) == {"ok"}
+    assert "foldx.binary" in (demo.folder / "results/demo/table1/table1.md").read_text()
 
 
 def test_a_second_run_has_nothing_to_do(demo: Project) -> None:

@@ -28,7 +28,7 @@ def started_from(project: Project, model: str, **settings: object) -> tuple[str,
     values = {
         "pretraining": {**settings, "recipes": {"tiny": recipe}},
         "experiments": {EXPERIMENT: {"pretrained": "tiny"}},
-        "evaluate": {"table1": ["train_mean", EXPERIMENT]},
+        "evaluate": {"table1": ["train_mean", EXPERIMENT], "controls": [], "compare_with": []},
     }
     (project.folder / "pretrained.yaml").write_text(yaml.safe_dump(values))
     return (*DEMO, "pretrained.yaml")

@@ -33,10 +33,19 @@ def test_the_full_dry_run_needs_no_network_and_tells_jobs_and_gpu_jobs(fresh: Pr
     assert jobs["apply_mutations"] == 1
     assert jobs["build_pair_interfaces"] == 64
     assert jobs["pretrain"] == 5
-    assert jobs["train_fold"] == 4 * 3 * 5
+    assert jobs["train_fold"] == 15 * 3 * 5  # 11 of table1, 2 controls, 1 on two other split families
+    assert jobs["fit_baseline"] == 23 * 3 * 5
     assert jobs["embed_sequences"] == 2 * 32
-    assert f"{60 + 64 + 2 * 5} of" in done.stdout
-    assert "jobs ask for a GPU: embed_sequences 64, evaluate_pretraining 5, pretrain 5, train_fold 60" in done.stdout
+    assert f"{225 + 64 + 2 * 5} of" in done.stdout
+    assert "jobs ask for a GPU: embed_sequences 64, evaluate_pretraining 5, pretrain 5, train_fold 225" in done.stdout
+
+
+def test_every_table_of_the_paper_is_a_target(fresh: Project) -> None:
+    done = fresh.snakemake("--dry-run", "--quiet", "rules", "--", "table1", "table3", "table4", "figure3")
+    jobs = job_table(done.stdout)
+    assert jobs["write_table"] == jobs["table_page"] == 4
+    assert jobs["pretrain"] == 5 * 5  # the recipes of Table 4, once a fold
+    assert jobs["build_whole_interfaces"] == 64  # without a crop
 
 
 def test_the_dry_run_under_the_slurm_profile(fresh: Project) -> None:
@@ -132,10 +141,21 @@ def test_a_comment_or_docstring_reruns_nothing(done_copy: Project) -> None:
 @pytest.mark.slow
 def test_an_edited_function_reruns_its_rule_and_those_after(done_copy: Project) -> None:
     path = done_copy.folder / "copra" / "evaluate" / "tables.py"
-    path.write_text(path.read_text().replace("def table1(", "def _unused() -> int:\n    return 1\n\n\ndef table1(", 1))
+    text = path.read_text()
+    path.write_text(text.replace("def write_table(", "def _unused() -> int:\n    return 1\n\n\ndef write_table(", 1))
     assert done_copy.queued() == {}
-    path.write_text(_with_new_first_statement(path.read_text(), "table1"))
-    assert done_copy.queued() == {"table1": 1, "report": 1}
+    path.write_text(_with_new_first_statement(path.read_text(), "write_table"))
+    assert done_copy.queued() == {"write_table": 1, "table_page": 1, "report": 1}
+
+
+@pytest.mark.slow
+def test_an_edited_model_retrains_that_model_alone(done_copy: Project) -> None:
+    path = done_copy.folder / "copra" / "model" / "graphs" / "egnn.py"
+    path.write_text(_with_new_first_statement(path.read_text(), "build_affinity_model"))
+    assert done_copy.queued() == {}  # no experiment of the tiny demo is an EGNN
+    path = done_copy.folder / "copra" / "model" / "coformer.py"
+    path.write_text(_with_new_first_statement(path.read_text(), "build_affinity_model"))
+    assert done_copy.queued()["train_fold"] == 6
 
 
 @pytest.mark.slow
@@ -162,7 +182,9 @@ def test_one_experiments_slice_reruns_only_its_folds(done_copy: Project) -> None
     queued = done_copy.queued()
     assert queued["train_fold"] == 3
     assert "fit_baseline" not in queued
-    assert queued.keys() <= {"train_fold", "evaluate", "table1", "describe_run", "audit", "audit_predictions", "report"}
+    assert queued.keys() <= {
+        *("train_fold", "evaluate", "write_table", "table_page", "describe_run", "audit", "audit_predictions", "report")
+    }
 
 
 @pytest.mark.slow

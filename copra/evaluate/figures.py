@@ -1,4 +1,7 @@
-"""The pictures of the report: SVG, the same bytes for the same tables, colours that the colour-blind can tell apart."""
+"""The house style of the report's pictures and the pictures of the data: the same bytes for the same tables.
+
+SVG, in colours that the colour-blind can tell apart.
+"""
 
 from __future__ import annotations
 
@@ -11,12 +14,9 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
-
-from copra.evaluate.tables import format_value
 
 # Okabe and Ito's palette without black and yellow, which is too pale on white
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00")
@@ -26,14 +26,18 @@ STYLE: Any = {
     "axes.labelcolor": INK, "axes.titlelocation": "left", "axes.spines.top": False, "axes.spines.right": False,
     "text.color": INK, "xtick.color": MUTED, "ytick.color": MUTED, "xtick.labelcolor": INK, "ytick.labelcolor": INK,
     "legend.frameon": False, "legend.fontsize": 10, "svg.hashsalt": "copra", "figure.constrained_layout.use": True,
+    "path.simplify": False,  # would take away dots that are lines without length
 }  # fmt: skip
 
 
 @contextmanager
-def canvas(width_in: float, height_in: float) -> Iterator[tuple[Figure, io.BytesIO]]:
-    """A figure in the house style that is written as SVG into the buffer at the end."""
+def canvas(width_in: float, height_in: float, *, by_hand: bool = False) -> Iterator[tuple[Figure, io.BytesIO]]:
+    """A figure in the house style that is written as SVG into the buffer at the end.
+
+    `by_hand`: the caller says where the panels are; finding places for many of them takes seconds.
+    """
     buffer = io.BytesIO()
-    with mpl.rc_context(STYLE):
+    with mpl.rc_context(STYLE | {"figure.constrained_layout.use": not by_hand}):
         figure = Figure(figsize=(width_in, height_in))
         yield figure, buffer
         FigureCanvasSVG(figure).print_svg(buffer, metadata={"Date": None, "Creator": None})
@@ -52,80 +56,6 @@ def plain(text: str) -> str:
 def fold_colour(fold: int) -> str:
     """The colour of a fold."""
     return COLOURS[fold % len(COLOURS)]
-
-
-def scatter(said: pd.DataFrame, metrics: pd.DataFrame, experiments: list[str]) -> str:
-    """Predicted against measured dG, one panel per experiment of `experiments` that has predictions.
-
-    `said` is the table predictions (shown: mean over seeds), `metrics` the table metrics. A data URI.
-    """
-    shown = [name for name in experiments if (said["experiment"] == name).any()]
-    columns = min(3, len(shown))
-    rows = -(-len(shown) // columns)
-    finite = said[np.isfinite(said["predicted_dg_kcal_mol"])]
-    both = pd.concat([finite["measured_dg_kcal_mol"], finite["predicted_dg_kcal_mol"]])
-    low, high = (both.min() - 0.5, both.max() + 0.5) if len(both) else (-13.0, -5.0)
-    with canvas(3.6 * columns, 3.75 * rows + 0.35) as (figure, buffer):
-        axes = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True).ravel()
-        for axis, name in zip(axes, shown, strict=False):
-            _scatter_panel(axis, finite[finite["experiment"] == name], low, high)
-            axis.set_title(f"{plain(name)}\n{_panel_numbers(metrics, name)}")
-        for axis in axes[len(shown) :]:
-            axis.set_visible(False)
-        figure.supxlabel("measured dG (kcal/mol)", fontsize=11)
-        figure.supylabel("predicted dG (kcal/mol)", fontsize=11)
-        handles, names = axes[0].get_legend_handles_labels()
-        figure.legend(handles, names, loc="outside upper left", ncols=10, handletextpad=0.2)
-    return data_uri(buffer)
-
-
-def _scatter_panel(axis: Axes, said: pd.DataFrame, low: float, high: float) -> None:
-    keys = ["record_id", "fold"]
-    mean = said.groupby(keys, as_index=False)[["measured_dg_kcal_mol", "predicted_dg_kcal_mol"]].mean()
-    axis.plot([low, high], [low, high], color=PALE, lw=1.2, zorder=1)
-    for fold, part in mean.groupby("fold"):
-        axis.scatter(
-            part["measured_dg_kcal_mol"], part["predicted_dg_kcal_mol"], color=fold_colour(int(str(fold))),
-            label=f"fold {fold}", zorder=2, s=22, alpha=0.85, linewidths=0.4, edgecolors="white",
-        )  # fmt: skip
-    axis.set(xlim=(low, high), ylim=(low, high), aspect="equal")
-    for direction in (axis.xaxis, axis.yaxis):
-        direction.set_major_locator(MaxNLocator(5, integer=True))
-
-
-def _panel_numbers(metrics: pd.DataFrame, experiment: str) -> str:
-    part = metrics[(metrics["experiment"] == experiment) & (metrics["subset"] == "all")]
-    value = dict(part[part["aggregate"] == "pooled"].set_index("metric")["value"])
-    return f"PCC {format_value(value.get('pcc'), None, None, 2)}, RMSE {format_value(value.get('rmse'), None, None, 2)}"
-
-
-def forest_plot(metrics: pd.DataFrame, experiments: list[str], confidence: float, ceiling: float | None) -> str:
-    """Pooled PCC with its interval per experiment; `ceiling` is what the noise of the labels allows. A data URI."""
-    part = metrics[(metrics["metric"] == "pcc") & (metrics["aggregate"] == "pooled") & (metrics["subset"] == "all")]
-    by_name = part.set_index("experiment")
-    shown = [name for name in experiments if name in by_name.index]
-    with canvas(7.6, 0.5 * len(shown) + 1.3) as (figure, buffer):
-        axis = figure.subplots()
-        axis.axvline(0, color=PALE, lw=1.2)
-        for y, name in enumerate(shown):
-            row = by_name.loc[name]
-            if pd.isna(row["value"]):
-                axis.text(0.02, y, "failed" if row["status"] == "failed" else "not defined", va="center", color=MUTED)
-                continue
-            axis.plot([row["ci_low"], row["ci_high"]], [y, y], color=COLOURS[0], lw=2.2, solid_capstyle="butt")
-            axis.plot(row["value"], y, "o", color=COLOURS[0], ms=7)
-            numbers = format_value(row["value"], row["ci_low"], row["ci_high"], 2)
-            axis.annotate(numbers, (1.02, y), xycoords=("axes fraction", "data"), va="center", fontsize=10)
-        if ceiling is not None:
-            axis.axvline(ceiling, color=COLOURS[5], lw=1.4, ls=(0, (4, 3)))
-            text, top = f"ceiling by label noise: {ceiling:.2f}", ("data", "axes fraction")
-            axis.annotate(text, (ceiling, 1.01), xycoords=top, ha="right", color=COLOURS[5], fontsize=10)
-        axis.set_yticks(range(len(shown)), [plain(name) for name in shown])
-        axis.set_ylim(len(shown) - 0.4, -0.6)
-        lowest = min([-0.2, *part["ci_low"].dropna()])
-        axis.set(xlim=(max(lowest - 0.05, -1.02), 1.02), xlabel=f"Pearson correlation, {confidence:.0%} interval")
-        axis.tick_params(axis="y", length=0)
-    return data_uri(buffer)
 
 
 def label_histogram(records: pd.DataFrame) -> str:

@@ -3,188 +3,233 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from copra.config import Evaluate
+from copra.config_experiments import Experiment
 from copra.errors import InputError
+from copra.evaluate.bootstrap import Mask, bootstrap_weights, interval, mean_scores, number
+from copra.evaluate.conformal import coverage_rows
+from copra.evaluate.differences import Scores, difference_rows
+from copra.evaluate.problems import Problem, find_problem
 from copra.evaluate.scores import METRICS, Values, mae, pearson, rmse, spearman
-from copra.tables import TABLES, concat_tables, read_table, write_table
+from copra.evaluate.subsets import WHOLE, Subset, choose_subsets, external_subset, measure_similarity
+from copra.evaluate.truth import Truth, read_truth
+from copra.tables import TABLES, concat_tables, write_table
 
-__all__ = ["evaluate", "mae", "pearson", "rmse", "spearman"]
+__all__ = ["bootstrap_weights", "evaluate", "interval", "mae", "pearson", "rmse", "spearman"]
 
 log = logging.getLogger(__name__)
 
 PAPER_NOTE = "protocol of the paper: the labels of the reported fold chose the epoch"
-LABEL_TOLERANCE_KCAL_MOL = 1e-6  # a label that a training job read from the same file is the same number
+CONSTANT_NOTE = "one number per fold: its correlations say nothing"
 
 
-def evaluate(predictions: list[Path], *, records: Path, folds: Path, settings: Evaluate, out: Path) -> None:
-    """Write RMSE and MAE (kcal/mol), PCC and SCC (signed) of every experiment, with bootstrap intervals.
+@dataclass(frozen=True)
+class Judged:
+    """One experiment's predictions: columns of the tables, and what is wrong with them or their numbers.
 
-    `pooled`: a metric over all records, `fold_mean`: the mean over folds; both per seed, then the mean
-    over seeds. Intervals come from resampling clusters, the same samples for every experiment. An
-    experiment that does not predict every record exactly once per seed gets rows with status `failed`.
+    `test` [seeds, n] and `external` [seeds, folds, m] are in kcal/mol, in the order of the records of `Truth`;
+    `constant` says whether every seed gives one number per fold.
     """
-    truth = read_truth(records, folds)
+
+    name: str
+    columns: dict[str, Any]
+    problem: Problem | None
+    test: Values
+    external: Values
+    constant: bool
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One subset and aggregate: for each metric the scores of all experiments without a problem, in order."""
+
+    subset: Subset
+    aggregate: str
+    scores: dict[str, Scores]
+
+
+def evaluate(
+    predictions: list[Path],
+    *,
+    table: str,
+    experiments: dict[str, Experiment],
+    family: str,
+    method: str,
+    records: Path,
+    folds: Path,
+    identities: Path,
+    settings: Evaluate,
+    metrics: Path,
+    differences: Path,
+    intervals: Path,
+) -> None:
+    """Write RMSE and MAE (kcal/mol), PCC and SCC (signed) of every experiment of a results table, and what follows.
+
+    `pooled`: a metric over all records, `fold_mean`: the mean over folds; both per seed, then the mean over seeds.
+    `ensemble`: the metric of the mean prediction over seeds (of external records: over seeds and folds). Intervals
+    come from resampling clusters of records, the same samples for every experiment; with them `differences` holds
+    the paired differences from the experiments of `settings.compare_with`, and `intervals` the measured coverage of
+    split-conformal intervals. An experiment whose predictions are not whole, or whose model failed in any seed and
+    fold, gets rows with status `failed` or `skipped` and no number. Raises InputError for predictions of an
+    experiment that is not of this table, and where records, folds and identities do not fit together.
+    """
+    truth = read_truth(records, folds, method)
+    similarity = measure_similarity(truth, records, folds, identities, method)
     said = concat_tables(predictions, "predictions")
-    draws = bootstrap_weights(
-        truth["cluster"].to_numpy(), settings.bootstrap_samples, np.random.default_rng(settings.seeds[0])
-    )
-    rows: list[dict[str, Any]] = []
-    for experiment in sorted(set(said["experiment"]) | set(settings.table1)):
-        rows += _experiment_rows(experiment, said[said["experiment"] == experiment], truth, draws, settings)
-    write_table(pd.DataFrame(rows, columns=TABLES["metrics"].schema().names), out, "metrics")
+    strangers = sorted(set(said["experiment"]) - set(experiments))
+    if strangers:
+        raise InputError(f"predictions of {strangers}, expected those of {table}: {sorted(experiments)}")
+    judged = [judge(name, experiments[name].model, said, truth, settings.seeds) for name in sorted(experiments)]
+    generator = np.random.default_rng(settings.seeds[0])
+    subsets = choose_subsets(truth.test, similarity)
+    draws = bootstrap_weights(truth.test["cluster"].to_numpy(), settings.bootstrap_samples, generator)
+    cells = score_test(judged, truth, subsets, draws)
+    if len(truth.external):
+        outside = bootstrap_weights(similarity.external_groups, settings.bootstrap_samples, generator)
+        cells += score_external(judged, truth, external_subset(similarity), outside)
+    rows = {
+        ("metrics", metrics): _metric_rows(judged, cells, settings.confidence),
+        ("differences", differences): _compare(judged, cells, settings),
+        ("intervals", intervals): _cover(judged, truth, subsets, draws, settings),
+    }
+    of_table = {"results_table": table, "split_family": family}
+    for (name, path), found in rows.items():
+        frame = pd.DataFrame([row | of_table for row in found], columns=TABLES[name].schema().names)
+        write_table(frame, path, name)
 
 
-def read_truth(records: Path, folds: Path) -> pd.DataFrame:
-    """record_id, fold, cluster, dg_kcal_mol, in_pra201 of every record of the split, sorted by record."""
-    labels = read_table(records, "records")[["record_id", "dg_kcal_mol", "in_pra201"]]
-    split = read_table(folds, "folds")
-    unlabelled = sorted(set(split["record_id"]) - set(labels["record_id"]))
-    if unlabelled:
-        raise InputError(f"{folds}: records without a label in {records}: {unlabelled[:3]}")
-    return split.merge(labels, on="record_id").sort_values("record_id", ignore_index=True)
-
-
-def bootstrap_weights(clusters: NDArray[Any], samples: int, generator: np.random.Generator) -> Values:
-    """How often each record [n] is drawn in each of `samples` bootstrap samples of whole clusters: [samples, n]."""
-    names, member = np.unique(clusters, return_inverse=True)
-    drawn = generator.multinomial(len(names), np.full(len(names), 1 / max(len(names), 1)), size=samples)
-    return drawn[:, member].astype(np.float64)
-
-
-def _experiment_rows(
-    name: str, said: pd.DataFrame, truth: pd.DataFrame, draws: Values, settings: Evaluate
-) -> list[dict[str, Any]]:
-    common = {
+def judge(name: str, kind: str, predictions: pd.DataFrame, truth: Truth, seeds: list[int]) -> Judged:
+    """Find what is wrong with one experiment's predictions, else put them in order; `kind` is its `model`."""
+    said = predictions[predictions["experiment"] == name]
+    problem = find_problem(said, kind, truth, seeds)
+    note = PAPER_NOTE if "paper" in set(said["protocol"]) else ""
+    constant = False
+    if problem:
+        log.warning("experiment %s: %s: %s", name, problem.status, problem.cause)
+        test, external = np.zeros((0, len(truth.test))), np.zeros((0, 0, 0))
+    else:
+        test, external = _in_order(said, truth, sorted(seeds))
+        constant = all(np.ptp(test[:, truth.in_fold(fold)], axis=1).max() == 0 for fold in truth.folds)
+    columns = {
         "experiment": name,
         "protocol": ",".join(sorted(set(said["protocol"]))),
         "n_seeds": int(said["seed"].nunique()),
         "weights": " | ".join(sorted(set(said["weights"]))),
         "architecture": " | ".join(sorted(set(said["architecture"]))),
+        "status": problem.status if problem else "ok",
+        "note": problem.cause if problem else note,
     }
-    problem = find_problem(said, truth, settings)
-    if problem:
-        log.warning("experiment %s: %s", name, problem)
-    subsets = {"all": np.ones(len(truth), dtype=bool), "pra201": truth["in_pra201"].to_numpy(dtype=bool)}
-    rows: list[dict[str, Any]] = []
-    for subset, inside in subsets.items():
-        part = common | {"subset": subset, "n_records": int(inside.sum())}
-        if problem:
-            rows += _failed(part, problem)
-        elif inside.any():
-            rows += _subset_rows(part, said, truth, inside, draws, settings)
-    return rows
+    return Judged(name, columns, problem, test, external, constant)
 
 
-def _failed(part: dict[str, Any], problem: str) -> list[dict[str, Any]]:
-    empty = {"value": None, "ci_low": None, "ci_high": None, "status": "failed", "note": problem}
-    return [part | empty | {"aggregate": a, "metric": m} for a in ("pooled", "fold_mean") for m in METRICS]
+def _in_order(said: pd.DataFrame, truth: Truth, seeds: list[int]) -> tuple[Values, Values]:
+    """Predictions of the tested records [seeds, n] and of the external ones [seeds, folds, m]."""
+    values = said.set_index(["part", "seed", "fold", "record_id"])["predicted_dg_kcal_mol"].to_dict()
+    tested = list(zip(truth.test["fold"], truth.test["record_id"], strict=True))
+    names = truth.external["record_id"].tolist()
+    test = [[values["test", seed, fold, record] for fold, record in tested] for seed in seeds]
+    external = [
+        [[values["external", seed, fold, record] for record in names] for fold in truth.folds] for seed in seeds
+    ]
+    shape = (len(seeds), len(truth.folds), len(names))
+    return np.array(test, dtype=float), np.array(external, dtype=float).reshape(shape)
 
 
-def find_problem(said: pd.DataFrame, truth: pd.DataFrame, settings: Evaluate) -> str:
-    """Why the predictions of one experiment cannot be scored; empty when they can."""
-    if said.empty:
-        return "no predictions"
-    missing_seeds = sorted(set(settings.seeds) - set(said["seed"]))
-    if missing_seeds:
-        return f"no predictions of the seeds {missing_seeds}"
-    for seed, part in said.groupby("seed"):
-        problem = _seed_problem(part, truth)
-        if problem:
-            return f"seed {seed}: {problem}"
-    return ""
+def score_test(judged: list[Judged], truth: Truth, subsets: list[Subset], draws: Values) -> list[Cell]:
+    """Every metric of the tested records under the bootstrap's weights `draws` [samples, n]."""
+    guess = _stacked([one.test for one in judged if one.problem is None], len(truth.test))
+    measured = truth.test["dg_kcal_mol"].to_numpy()
+    cells = []
+    for subset in subsets:
+        cells.append(Cell(subset, "pooled", _score(measured, guess, [subset.inside], draws)))
+        if subset.name in WHOLE:
+            by_fold = [subset.inside & truth.in_fold(fold) for fold in truth.folds]
+            groups = [inside for inside in by_fold if inside.any()]
+            mean = guess.mean(axis=1, keepdims=True)
+            cells.append(Cell(subset, "fold_mean", _score(measured, guess, groups, draws)))
+            cells.append(Cell(subset, "ensemble", _score(measured, mean, [subset.inside], draws)))
+    return cells
 
 
-def _seed_problem(part: pd.DataFrame, truth: pd.DataFrame) -> str:
-    expected, found = set(truth["record_id"]), set(part["record_id"])
-    if expected - found:
-        return f"{len(expected - found)} of {len(expected)} records not predicted: {_some(expected - found)}"
-    if found - expected:
-        return f"predicts records that are not in the split: {_some(found - expected)}"
-    twice = set(part.loc[part["record_id"].duplicated(), "record_id"])
-    if twice:
-        return f"records predicted more than once: {_some(twice)}"
-    joined = part.merge(truth, on="record_id", suffixes=("", "_of_split"))
-    moved = set(joined.loc[joined["fold"] != joined["fold_of_split"], "record_id"])
-    if moved:
-        return f"records predicted in another fold than the split's: {_some(moved)}"
-    off = (joined["measured_dg_kcal_mol"] - joined["dg_kcal_mol"]).abs() > LABEL_TOLERANCE_KCAL_MOL
-    if off.any():
-        return f"measured dG differs from the records' label: {_some(set(joined.loc[off, 'record_id']))}"
-    guess = part["predicted_dg_kcal_mol"].to_numpy()
-    if not np.isfinite(guess).all():
-        return f"predictions that are not finite: {_some(set(part.loc[~np.isfinite(guess), 'record_id']))}"
-    if len(guess) > 1 and np.ptp(guess) == 0:
-        return f"every prediction is the same number ({guess[0]:.3f})"
-    return ""
+def score_external(judged: list[Judged], truth: Truth, subset: Subset, draws: Values) -> list[Cell]:
+    """Every metric of the external records: each seed's and fold's model alone (`pooled`), and their mean."""
+    n = len(truth.external)
+    guess = _stacked([one.external.reshape(-1, n) for one in judged if one.problem is None], n)
+    measured = truth.external["dg_kcal_mol"].to_numpy()
+    each = Cell(subset, "pooled", _score(measured, guess, [subset.inside], draws))
+    mean = guess.mean(axis=1, keepdims=True)
+    return [each, Cell(subset, "ensemble", _score(measured, mean, [subset.inside], draws))]
 
 
-def _some(records: set[str]) -> str:
-    return ", ".join(sorted(records)[:3]) + (", ..." if len(records) > 3 else "")
+def _stacked(guesses: list[Values], n: int) -> Values:
+    return np.stack(guesses) if guesses else np.zeros((0, 1, n))
 
 
-def _subset_rows(
-    part: dict[str, Any],
-    said: pd.DataFrame,
-    truth: pd.DataFrame,
-    inside: NDArray[np.bool_],
-    draws: Values,
-    settings: Evaluate,
-) -> list[dict[str, Any]]:
-    measured = truth["dg_kcal_mol"].to_numpy()
-    fold = truth["fold"].to_numpy()
-    # [seeds, n] in the order of `truth`
-    guess = said.pivot(index="seed", columns="record_id", values="predicted_dg_kcal_mol")[truth["record_id"]].to_numpy()
-    groups = {
-        "pooled": [inside],
-        "fold_mean": [inside & (fold == f) for f in np.unique(fold[inside])],
+def _score(measured: Values, guess: Values, groups: list[Mask], draws: Values) -> dict[str, Scores]:
+    itself = np.ones((1, len(measured)))
+    return {
+        metric: Scores(
+            mean_scores(metric, measured, guess, groups, itself)[:, 0],
+            mean_scores(metric, measured, guess, groups, draws),
+        )
+        for metric in METRICS
     }
-    constant = [f for f in np.unique(fold) if all(np.ptp(g[fold == f]) == 0 for g in guess)]
-    notes = [PAPER_NOTE] if "paper" in part["protocol"] else []
-    if len(constant) == len(np.unique(fold)):
-        notes.append("one number per fold: its correlations say nothing")
-    common = part | {"status": "ok", "note": "; ".join(notes)}
+
+
+def _metric_rows(judged: list[Judged], cells: list[Cell], confidence: float) -> list[dict[str, Any]]:
+    place = _places(judged)
     rows = []
-    for aggregate, members in groups.items():
-        for metric in METRICS:
-            value = _mean_score(metric, measured, guess, members, np.ones((1, len(truth))))[0]
-            low, high = interval(_mean_score(metric, measured, guess, members, draws), settings.confidence)
-            numbers = {"value": value, "ci_low": low, "ci_high": high}
-            kept = {key: None if np.isnan(number) else float(number) for key, number in numbers.items()}
-            rows.append(common | kept | {"aggregate": aggregate, "metric": metric})
+    for one in judged:
+        for cell in cells:
+            remarks = (CONSTANT_NOTE if one.constant else "", "" if one.problem else cell.subset.note)
+            note = joined(one.columns["note"], *remarks)
+            said = one.columns | cell.subset.counts | {"aggregate": cell.aggregate, "note": note}
+            for metric, scores in cell.scores.items():
+                value = low = high = float("nan")
+                if one.problem is None:
+                    value = scores.value[place[one.name]]
+                    low, high = interval(scores.samples[place[one.name]], confidence)
+                numbers = {"value": number(value), "ci_low": number(low), "ci_high": number(high)}
+                rows.append(said | numbers | {"metric": metric})
     return rows
 
 
-def _mean_score(
-    metric: str, measured: Values, guess: Values, members: list[NDArray[np.bool_]], weights: Values
-) -> Values:
-    """A metric [samples] under weights [samples, n]: its mean over the groups `members`, then over seeds.
-
-    On the data themselves (one sample) a group where the metric is not defined leaves the mean
-    undefined; a bootstrap sample passes over groups that it emptied.
-    """
-    scores = np.stack(
-        [[METRICS[metric](measured[m], g[m], weights[:, m]) for m in members] for g in guess]
-    )  # [seeds, groups, samples]
-    if weights.shape[0] == 1:
-        return scores.mean(axis=(0, 1))
-    defined = ~np.isnan(scores)
-    count = defined.sum(axis=1)
-    per_seed = np.where(defined, scores, 0.0).sum(axis=1) / np.where(count > 0, count, 1)
-    return np.where((count > 0).all(axis=0), per_seed.mean(axis=0), np.nan)
+def _compare(judged: list[Judged], cells: list[Cell], settings: Evaluate) -> list[dict[str, Any]]:
+    statuses = {one.name: one.columns["status"] for one in judged}
+    references = [name for name in dict.fromkeys(settings.compare_with) if name in statuses]
+    rows = []
+    for cell in cells:
+        if cell.aggregate == "pooled" and cell.subset.name in WHOLE:
+            for metric, scores in cell.scores.items():
+                found = difference_rows(metric, scores, statuses, references, settings.confidence)
+                rows += [row | cell.subset.counts for row in found]
+    return rows
 
 
-def interval(samples: Values, confidence: float) -> tuple[float, float]:
-    """The percentile interval of bootstrap `samples`; nan when fewer than half of them are defined."""
-    defined = samples[~np.isnan(samples)]
-    if len(defined) < max(len(samples) / 2, 1):
-        return float("nan"), float("nan")
-    tail = (1 - confidence) / 2
-    low, high = np.quantile(defined, [tail, 1 - tail])
-    return float(low), float(high)
+def _cover(
+    judged: list[Judged], truth: Truth, subsets: list[Subset], draws: Values, settings: Evaluate
+) -> list[dict[str, Any]]:
+    whole = [subset for subset in subsets if subset.name in WHOLE]
+    rows = []
+    for one in judged:
+        found = coverage_rows(None if one.problem else one.test, truth.test, whole, draws, settings)
+        if one.problem:
+            found = [row | {"status": one.problem.status} for row in found]
+        rows += [row | {"experiment": one.name, "note": joined(one.columns["note"], row["note"])} for row in found]
+    return rows
+
+
+def joined(*notes: str) -> str:
+    """Several remarks as one."""
+    return "; ".join(note for note in notes if note)
+
+
+def _places(judged: list[Judged]) -> dict[str, int]:
+    return {name: i for i, name in enumerate(one.name for one in judged if one.problem is None)}

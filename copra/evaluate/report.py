@@ -13,39 +13,37 @@ from copra.evaluate import figures
 from copra.evaluate.html import render
 from copra.evaluate.losses import losses
 from copra.evaluate.pretraining_report import pretraining_part
-from copra.evaluate.scores import METRICS
-from copra.evaluate.tables import format_value, weights_notice
-from copra.evaluate.trust import noise_ceiling_pcc, trust
+from copra.evaluate.results_report import results_part
+from copra.evaluate.trust import trust
 from copra.files import replacing, sha256_of_file
-from copra.provenance.results import Run, load_run, table_files
+from copra.provenance.results import Run, load_run
 
 TEMPLATE = Path(__file__).with_name("report.html.j2")
 LISTED = 500  # rows of a list that a page still shows
-SUBSETS = {"all": "All records", "pra201": "PRA201: one protein and one RNA chain"}
-AGGREGATES = {"pooled": "all folds together", "fold_mean": "mean over folds"}
-INPUTS = ("pra310/select/records.parquet", "split/folds.parquet", "evaluate/metrics.parquet")
+INPUTS = ("pra310/select/records.parquet", "split/folds.parquet")
 
 
-def report(results: Path, *, config: Path, out: Path) -> None:
+def report(results: Path, *, config: Path, tables: list[str], out: Path) -> None:
     """Write the report of the run in `results` as one self-contained HTML page.
 
-    `config` is the run's run.json. Tables that are not there or empty leave their part of the page out.
-    Raises InputError for a table or a receipt that cannot be read.
+    `config` is the run's run.json, `tables` the results tables that the page shows (table1, controls, ...). Tables
+    that are not there or empty leave their part of the page out or are named as missing; links to predictions are
+    relative to `out`. Raises InputError for a table or a receipt that cannot be read.
     """
     run = load_run(results, config)
-    records, metrics, findings = run.table("records"), run.table("metrics"), run.table("findings")
-    shown = metrics[metrics["experiment"].isin(run.config.evaluate.table1)]
-    values = _headline(run, records, shown) | _sources(run) | _record_summary(records) | _audit(findings)
+    records, findings = run.table("records"), run.table("findings")
+    told = results_part(run, tables, out)
+    values = _headline(run, records) | _sources(run) | _record_summary(records) | _audit(findings)
     page = render(
-        TEMPLATE, **values, **losses(run), **trust(run), **pretraining_part(run), **_provenance(run),
-        results=_results(shown, run.config.evaluate.table1),
-        funnels=_funnels(run.table("funnel")), reasons=_reasons(run), figures=_figures(run, records, metrics),
+        TEMPLATE, **values, **told, **losses(run), **trust(run), **pretraining_part(run),
+        **_provenance(run, tables, told["weights_named"]),
+        funnels=_funnels(run.table("funnel")), reasons=_reasons(run), figures=_figures(run, records),
     )  # fmt: skip
     with replacing(out) as temporary:
         temporary.write_text(page)
 
 
-def _headline(run: Run, records: pd.DataFrame, metrics: pd.DataFrame) -> dict[str, Any]:
+def _headline(run: Run, records: pd.DataFrame) -> dict[str, Any]:
     settings = run.config.evaluate
     facts = [
         (int((run.table("entries")["status"] == "read").sum()), "PDB entries read"),
@@ -58,10 +56,8 @@ def _headline(run: Run, records: pd.DataFrame, metrics: pd.DataFrame) -> dict[st
     return {
         "title": settings.title,
         "notice": settings.notice,
-        "weights_notice": weights_notice(metrics["weights"]),
         "facts": [(f"{number:,}", what) for number, what in facts],
         "confidence": settings.confidence,
-        "samples": settings.bootstrap_samples,
     }
 
 
@@ -77,34 +73,6 @@ def _sources(run: Run) -> dict[str, Any]:
     missing = sorted(str(r.get("source", "")) for r in receipts if r.get("status") == "missing")
     unused = sorted(name for name, source in run.config.sources.items() if not source.use)
     return {"sources": rows, "missing_sources": missing + [f"{name} (not used)" for name in unused]}
-
-
-def _results(metrics: pd.DataFrame, order: list[str]) -> list[dict[str, Any]]:
-    tables = []
-    for subset, subset_name in SUBSETS.items():
-        for aggregate, aggregate_name in AGGREGATES.items():
-            part = metrics[(metrics["subset"] == subset) & (metrics["aggregate"] == aggregate)]
-            names = [name for name in order if (part["experiment"] == name).any()]
-            rows = [_result_row(part[part["experiment"] == name]) for name in names]
-            if rows:
-                notes = list(dict.fromkeys(row["note"] for row in rows if row["note"]))
-                tables.append({"caption": f"{subset_name}, {aggregate_name}", "rows": rows, "notes": notes})
-    return tables
-
-
-def _result_row(part: pd.DataFrame) -> dict[str, Any]:
-    first = part.iloc[0]
-    by_metric = {row["metric"]: row for row in part.to_dict("records")}
-    cells = []
-    for metric in METRICS:
-        row = by_metric[metric]
-        text = format_value(row["value"], row["ci_low"], row["ci_high"], 2)
-        value, _, interval = text.partition(" ")
-        sort = "" if pd.isna(row["value"]) else repr(float(row["value"]))
-        cells.append({"value": value, "interval": interval, "sort": sort})
-    names = ("experiment", "protocol", "architecture", "weights", "status", "note", "n_records", "n_seeds")
-    kept = {key: first[key] for key in names}
-    return kept | {"cells": cells}
 
 
 def _funnels(funnel: pd.DataFrame) -> list[dict[str, Any]]:
@@ -166,13 +134,13 @@ def _audit(findings: pd.DataFrame) -> dict[str, Any]:
     }
 
 
-def _provenance(run: Run) -> dict[str, Any]:
+def _provenance(run: Run, tables: list[str], weights: list[str]) -> dict[str, Any]:
     told = run.description
     rows = [("commit", str(told.get("git_commit", "unknown")))]
     rows += [(key, str(told[key])) for key in ("command", "machine", "system") if told.get(key)]
-    rows += [("language model weights", text) for text in sorted(set(run.table("metrics")["weights"]) - {""})]
-    files = [run.results / name for name in INPUTS]
-    rows += [(f"sha256 of {path.name}", sha256_of_file(path)) for path in files if path.is_file()]
+    rows += [("language model weights", text) for text in weights]
+    files = [run.results / name for name in (*INPUTS, *(f"evaluate/{table}/metrics.parquet" for table in tables))]
+    rows += [(f"sha256 of {path.relative_to(run.results)}", sha256_of_file(path)) for path in files if path.is_file()]
     rows += [(f"sha256 of {r['file'].name}", str(r.get("sha256") or "missing")) for r in run.receipts()]
     return {
         "provenance": rows,
@@ -181,16 +149,9 @@ def _provenance(run: Run) -> dict[str, Any]:
     }
 
 
-def _figures(run: Run, records: pd.DataFrame, metrics: pd.DataFrame) -> dict[str, str]:
-    """The pictures that the tables allow; an empty text for the others."""
-    settings = run.config.evaluate
-    pictures = dict.fromkeys(("forest", "scatter", "labels", "folds", "interfaces"), "")
-    said = run.table("predictions") if table_files(run.results, "predictions") else pd.DataFrame()
-    if len(metrics):
-        ceiling = noise_ceiling_pcc(run)
-        pictures["forest"] = figures.forest_plot(metrics, settings.table1, settings.confidence, ceiling)
-    if len(said):
-        pictures["scatter"] = figures.scatter(said, metrics, settings.table1)
+def _figures(run: Run, records: pd.DataFrame) -> dict[str, str]:
+    """The pictures of the data that the tables allow; an empty text for the others."""
+    pictures = dict.fromkeys(("labels", "folds", "interfaces"), "")
     if len(records):
         pictures["labels"] = figures.label_histogram(records)
         folds = run.table("folds")

@@ -1,94 +1,122 @@
-"""The results table as Markdown and TSV."""
+"""A results table as Markdown and TSV; copra.evaluate.report shows the same parts as HTML."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pandas as pd
 
 from copra.config import Evaluate
-from copra.evaluate.scores import METRICS
+from copra.evaluate.grids import escape, section_as_markdown
+from copra.evaluate.published import read_published
+from copra.evaluate.results import Results, read_results
+from copra.evaluate.sections import preface, sections
+from copra.evaluate.wording import METRIC_NAMES, UNITS, format_value, has_trained_weights, weights_notice
 from copra.files import replacing
-from copra.tables import read_table
+from copra.provenance.results import read_json
 
-UNITS = {"rmse": "kcal/mol", "mae": "kcal/mol", "pcc": "", "scc": ""}
+__all__ = ["UNITS", "as_markdown", "format_value", "has_trained_weights", "weights_notice", "write_table"]
+
 TSV_COLUMNS = [
-    "experiment", "protocol", "subset", "aggregate", "metric", "value", "ci_low", "ci_high", "n_records", "n_seeds",
-    "weights", "architecture", "status", "note",
+    "results_table", "split_family", "row", "experiment", "protocol", "subset", "aggregate", "metric", "value",
+    "ci_low", "ci_high", "paper_value", "paper_cell", "n_records", "n_clusters", "n_seeds", "weights", "architecture",
+    "status", "note", "predictions", "commit",
 ]  # fmt: skip
 
 
-def table1(metrics: Path, *, settings: Evaluate, markdown: Path, tsv: Path) -> None:
-    """Write the experiments of `settings.table1`, in that order: all numbers as TSV, the main ones as Markdown."""
-    table = read_table(metrics, "metrics")
-    shown = table[table["experiment"].isin(settings.table1)].copy()
-    shown["position"] = shown["experiment"].map({name: i for i, name in enumerate(settings.table1)})
-    shown["metric"] = pd.Categorical(shown["metric"], list(METRICS))
-    keys = ["subset", "aggregate", "position", "metric"]
-    shown = shown.sort_values(keys, ascending=[True, False, True, True], ignore_index=True)
-    with replacing(tsv) as temporary:
-        shown[TSV_COLUMNS].to_csv(temporary, sep="\t", index=False, float_format="%.6g", lineterminator="\n")
+def write_table(
+    metrics: Path, *, table: str, differences: Path, intervals: Path, settings: Evaluate, published: Path, config: Path,
+    markdown: Path, tsv: Path, differences_tsv: Path,
+) -> None:  # fmt: skip
+    """Write the results table `table`: what a reader needs as Markdown, every number as TSV, one a line.
+
+    `published` is the paper's numbers (resources/curation/paper_results.tsv), `config` the run's run.json, whose
+    folder holds the predictions that every row leads to. Values keep their unit: RMSE, MAE, differences of them and
+    widths in kcal/mol. Raises InputError for a file that is not what its table says.
+    """
+    results = read_results(
+        metrics, name=table, differences=differences, intervals=intervals, settings=settings,
+        published=read_published(published), run=read_json(config), folder=folder_from(markdown, config.parent),
+    )  # fmt: skip
     with replacing(markdown) as temporary:
-        temporary.write_text(as_markdown(shown, settings))
+        temporary.write_text(as_markdown(results), encoding="utf-8")
+    _write_tsv(pd.concat([_metrics_long(results), _intervals_long(results)], ignore_index=True), tsv)
+    _write_tsv(_differences_long(results), differences_tsv)
 
 
-def has_trained_weights(weights: str) -> bool:
-    """Whether a `weights` text (`esm2_650M sha256:...; rinalmo_giga sha256:...`) names a released checkpoint."""
-    return "sha256:" in weights
+def folder_from(page: Path, results: Path) -> str:
+    """The results folder as a page's links name it, relative to the page."""
+    return Path(os.path.relpath(results, page.parent)).as_posix()
 
 
-def weights_notice(weights: pd.Series) -> str:
-    """The sentence that says which language-model weights stand behind the results."""
-    trained = sorted({text for text in weights if has_trained_weights(text)})
-    if trained:
-        return f"Pre-trained language model weights: {'; '.join(trained)}."
-    if any("random:" in text for text in weights):
-        return "No pre-trained language model was used: where a language model stands, its weights are random."
-    return "No pre-trained language model was used."
-
-
-def format_value(value: float | None, low: float | None, high: float | None, digits: int) -> str:
-    """`0.58 [0.47, 0.67]`; a dash for what is not defined. A proper minus sign, as in print."""
-    if value is None or pd.isna(value):
-        return "–"
-    text = f"{value:.{digits}f}"
-    if low is not None and high is not None and not pd.isna(low) and not pd.isna(high):
-        text += f" [{low:.{digits}f}, {high:.{digits}f}]"
-    return text.replace("-", "−")
-
-
-def as_markdown(shown: pd.DataFrame, settings: Evaluate) -> str:
-    """The Markdown page: title, notices, one table per subset and aggregate, failures."""
-    lines = [f"# {settings.title}", ""]
-    if settings.notice:
-        lines += [f"> **{settings.notice}**", ""]
-    lines += [f"> **{weights_notice(shown['weights'])}**", ""]
-    lines += [
-        f"dG in kcal/mol, negative binds. {settings.confidence:.0%} intervals from {settings.bootstrap_samples} "
-        "bootstrap samples of whole clusters. Correlations keep their sign.",
-        "",
-    ]
-    names = {"pooled": "all held-out records together", "fold_mean": "mean over folds"}
-    for (subset, aggregate), part in shown.groupby(["subset", "aggregate"], sort=False):
-        lines += [f"## {subset}: {names[str(aggregate)]}", ""]
-        lines += ["| experiment | RMSE | MAE | PCC | SCC | n | seeds | protocol | architecture | weights | status |"]
-        lines += ["|---|---|---|---|---|---|---|---|---|---|---|"]
-        lines += [_markdown_row(group) for _, group in part.groupby("position", sort=True)]
-        lines.append("")
-    failed = shown[shown["note"] != ""].drop_duplicates(["experiment", "note"])
-    lines += [f"- {_cell(row['experiment'])}: {row['status']}: {_cell(row['note'])}" for _, row in failed.iterrows()]
+def as_markdown(results: Results) -> str:
+    """The Markdown page: title, notices, how it was measured, then every part."""
+    settings = results.settings
+    lines = [f"# {escape(settings.title)}: {results.headline}", ""]
+    notices = [settings.notice, weights_notice(results.metrics["weights"])]
+    for notice in [text for text in notices if text]:
+        lines += [f"> **{escape(notice)}**", ""]
+    for text in preface(results):
+        lines += [escape(text), ""]
+    for section in sections(results):
+        lines += section_as_markdown(section)
     return "\n".join(lines).rstrip() + "\n"
 
 
-def _markdown_row(group: pd.DataFrame) -> str:
-    first = group.iloc[0]
-    cells = [first["experiment"]]
-    numbers = group.sort_values("metric")[["value", "ci_low", "ci_high"]].to_numpy(dtype=float)  # METRICS' order
-    cells += [format_value(value, low, high, 2) for value, low, high in numbers.tolist()]
-    cells += [str(first["n_records"]), str(first["n_seeds"]), first["protocol"] or "–"]
-    cells += [first["architecture"] or "–", first["weights"] or "–", first["status"]]
-    return "| " + " | ".join(_cell(cell) for cell in cells) + " |"
+def _metrics_long(results: Results) -> pd.DataFrame:
+    frame = results.metrics.copy()
+    cells = [
+        results.published.find(results.name, row["experiment"], row["subset"], row["aggregate"], row["metric"])
+        for row in frame.to_dict("records")
+    ]
+    frame["paper_value"] = [cell.value if cell else "" for cell in cells]
+    frame["paper_cell"] = [cell.cell if cell else "" for cell in cells]
+    return _ordered(frame, results)[TSV_COLUMNS]
 
 
-def _cell(text: str) -> str:
-    return str(text).replace("|", "\\|").replace("<", "&lt;").replace("\n", " ")
+def _intervals_long(results: Results) -> pd.DataFrame:
+    """Coverage and width as two metrics, the method as the aggregate."""
+    parts = []
+    for metric, column in (("coverage", "coverage"), ("mean_width_kcal_mol", "mean_width_kcal_mol")):
+        part = results.intervals.copy()
+        shares = [f"{share:.10g}" for share in part["nominal_coverage"]]
+        part["metric"] = [f"{metric}_at_{share}" for share in shares]
+        part["aggregate"] = "conformal_" + part["method"]
+        part["value"] = part[column]
+        if metric != "coverage":
+            part[["ci_low", "ci_high"]] = None
+        told = {name: results.told(name) for name in set(part["experiment"])}
+        for name in ("protocol", "weights", "architecture", "n_seeds"):
+            part[name] = [told[experiment][name] for experiment in part["experiment"]]
+        parts.append(part)
+    frame = pd.concat(parts, ignore_index=True).assign(paper_value="", paper_cell="")
+    return _ordered(frame, results)[TSV_COLUMNS]
+
+
+def _differences_long(results: Results) -> pd.DataFrame:
+    frame = _ordered(results.differences, results)
+    own = [name for name in results.differences.columns if name != "results_table"]
+    return frame[["results_table", "row", *own, "predictions", "commit"]]
+
+
+def _ordered(frame: pd.DataFrame, results: Results) -> pd.DataFrame:
+    """The rows in the order of the configuration, with the paper's row, the way to the predictions and the commit."""
+    places = {name: i for i, name in enumerate(results.order)}
+    metrics = {name: f"{i}" for i, name in enumerate(METRIC_NAMES)}
+    subsets = {"all": "0", "pra201": "1"}
+    keyed = frame.assign(
+        row=[results.published.row(results.name, name) for name in frame["experiment"]],
+        predictions=[results.link(name) for name in frame["experiment"]],
+        commit=results.commit,
+        place=[places.get(name, len(places)) for name in frame["experiment"]],
+        first=[subsets.get(name, f"2{name}") for name in frame["subset"]],
+        last=[metrics.get(name, f"9{name}") for name in frame["metric"]],
+    )
+    between = [name for name in ("reference", "aggregate") if name in frame]
+    return keyed.sort_values(["first", *between, "place", "last"], kind="stable", ignore_index=True)
+
+
+def _write_tsv(frame: pd.DataFrame, path: Path) -> None:
+    with replacing(path) as temporary:
+        frame.to_csv(temporary, sep="\t", index=False, float_format="%.6g", lineterminator="\n")

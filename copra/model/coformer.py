@@ -6,13 +6,14 @@ Equation numbers are those of the CoPRA paper (AAAI 2025). Where paper and offic
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from copra.config_model import Architecture
+from copra.config_model import Coformer as Settings
 from copra.model.attention import (
     COMPLEX_NODE,
     PROTEIN,
@@ -25,7 +26,7 @@ from copra.model.attention import RNA_NODE as RNA_NODE
 from copra.model.design import Design, design_of
 from copra.model.heads import AffinityHead
 from copra.model.layers import FeedForward, rotary_tables, rotate
-from copra.model.pair_features import N_RESIDUE_TYPES, PADDING_TYPE, Nodes, PairEncoder
+from copra.model.pair_features import N_RESIDUE_TYPES, N_SPECIAL, PADDING_TYPE, Nodes, PairEncoder
 from copra.model.pair_ops import pair_attention, pair_mlp, pair_update
 
 SEQUENCE_EXPANSION, PAIR_EXPANSION = 4, 2  # feed-forward width over path width; the text gives neither
@@ -45,6 +46,9 @@ class CoformerShape:
     protein_lm_width: int
     rna_lm_width: int
     design: Design
+    # the full model has both; Table 3 of the paper takes them away
+    pair_information: bool = True  # without: Z^(0) is the mask token at every pair
+    special_nodes: bool = True  # without: dG is read off the mean over the residues
 
 
 def shape_of(architecture: Architecture, head_width: int, protein_lm_width: int, rna_lm_width: int) -> CoformerShape:
@@ -75,16 +79,26 @@ EVERYTHING = View(hidden_pairs=None, within_molecules=False)
 
 
 class AffinityModel(nn.Module):
-    """Interfaces -> standardised dG, by Co-Former and an MLP on the complex node."""
+    """Interfaces -> standardised dG, by Co-Former and an MLP on the complex node (or the residues' mean)."""
 
     def __init__(self, shape: CoformerShape) -> None:
         super().__init__()
+        self.special_nodes = shape.special_nodes
         self.coformer = Coformer(shape)
         self.head = AffinityHead(shape.sequence_width, shape.head_width)
 
     def forward(self, nodes: Nodes, protein_lm: Tensor | None, rna_lm: Tensor | None) -> Tensor:
         """dG = MLP(C^s), standardised, [B]; arguments as of `Coformer`."""
-        return self.head(self.coformer.complex_node(nodes, protein_lm, rna_lm))
+        read = self.coformer.complex_node if self.special_nodes else self.coformer.residue_mean
+        return self.head(read(nodes, protein_lm, rna_lm))
+
+
+def build_affinity_model(experiment: Settings, protein_lm_width: int, rna_lm_width: int) -> AffinityModel:
+    """The model of an experiment; the widths of the language models' embeddings are 0 without them."""
+    shape = shape_of(experiment, experiment.head_width, protein_lm_width, rna_lm_width)
+    return AffinityModel(
+        replace(shape, pair_information=experiment.pair_information, special_nodes=experiment.special_nodes)
+    )
 
 
 class Coformer(nn.Module):
@@ -97,7 +111,7 @@ class Coformer(nn.Module):
         self.protein_projection = nn.Linear(shape.protein_lm_width, d_s) if shape.protein_lm_width else None
         self.rna_projection = nn.Linear(shape.rna_lm_width, d_s) if shape.rna_lm_width else None
         self.input_norm = nn.LayerNorm(d_s)
-        self.pair_encoder = PairEncoder(d_z, design.special_node_geometry)
+        self.pair_encoder = PairEncoder(d_z, design.special_node_geometry) if shape.pair_information else None
         self.mask_token = nn.Parameter(torch.randn(d_z))
         self.blocks = nn.ModuleList(Block(shape) for _ in range(shape.blocks))
         self.final_norm = nn.LayerNorm(d_s) if design.final_layer_norm else nn.Identity()
@@ -135,6 +149,22 @@ class Coformer(nn.Module):
         s, _ = last(s, z[:, : COMPLEX_NODE + 1], allowed, nodes.valid, pair_rows=0)
         return self.final_norm(s)[:, COMPLEX_NODE]
 
+    def residue_mean(self, nodes: Nodes, protein_lm: Tensor | None, rna_lm: Tensor | None) -> Tensor:
+        """The mean of S over the residues, [B, sequence_width], of a pass that the special nodes take no part in.
+
+        They stand in front, so leaving them out is the same as masking their rows and columns in S, Z and M. The last
+        block's pair update would reach nothing, and is not computed.
+        """
+        residues = Nodes(**{name: value[:, N_SPECIAL:] for name, value in vars(nodes).items()})
+        embeddings = (None if lm is None else lm[:, N_SPECIAL:] for lm in (protein_lm, rna_lm))
+        s = self._sequence_embedding(residues, *embeddings)
+        z, valid = self._pair_embedding(residues, EVERYTHING), residues.valid
+        allowed = valid[:, None].expand(-1, valid.shape[1], -1)
+        for i, block in enumerate(self.blocks, start=1):
+            s, z = block(s, z, allowed, valid, pair_rows=0 if i == len(self.blocks) else None)
+        s = self.final_norm(s) * valid[..., None]
+        return s.sum(1) / valid.sum(1, keepdim=True)
+
     def _sequence_embedding(self, nodes: Nodes, protein_lm: Tensor | None, rna_lm: Tensor | None) -> Tensor:
         """S^(0); the special nodes' own types are their learned tokens."""
         s = self.type_embedding(nodes.residue_type)
@@ -144,6 +174,9 @@ class Coformer(nn.Module):
 
     def _pair_embedding(self, nodes: Nodes, view: View) -> Tensor:
         """Z^(0)."""
+        if self.pair_encoder is None:
+            b, length = nodes.residue_type.shape
+            return self.mask_token.expand(b, length, length, -1)
         z = self.pair_encoder(nodes)
         if view.hidden_pairs is None:
             return z

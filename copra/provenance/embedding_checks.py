@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from copra.config import Coformer, LanguageModel
+from copra.config import LanguageModel
 from copra.embed.store import describe_file, find_problem, lengths_of, open_embeddings
 from copra.provenance.findings import Finding, judged
-from copra.provenance.results import Run, some
+from copra.provenance.results import Run, evaluated, some
 from copra.tables import read_table
 
 MOLECULE_TYPES = {"esm2": "protein", "rinalmo": "rna"}
@@ -17,11 +17,11 @@ MOLECULE_TYPES = {"esm2": "protein", "rinalmo": "rna"}
 
 def embeddings_whole(run: Run) -> list[Finding]:
     """Every sequence is embedded with all its residues by each language model in use, and the files are undamaged."""
+    names = {name for part in evaluated(run) for name in part.experiments}
     used = {
         lm
-        for experiment in (run.config.experiments[name] for name in run.config.evaluate.table1)
-        if isinstance(experiment, Coformer)
-        for lm in (experiment.protein_lm, experiment.rna_lm)
+        for name in names
+        for lm in (getattr(run.config.experiments[name], side, None) for side in ("protein_lm", "rna_lm"))
         if lm is not None
     }
     if not used:

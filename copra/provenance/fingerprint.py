@@ -18,6 +18,7 @@ from functools import cache
 from pathlib import Path
 
 from copra.cli import STAGES
+from copra.train.models import MODELS
 
 PACKAGE = Path(__file__).resolve().parent.parent
 WHOLE = "*"
@@ -30,6 +31,14 @@ def fingerprint(verb: str) -> str:
     """
     modules = {name: module for stage in STAGES.values() for name, (module, _) in stage.items()}
     return fingerprint_of(modules[verb], verb.replace("-", "_"))
+
+
+def model_fingerprint(kind: str) -> str:
+    """The same for the code of one kind of model that `copra train-fold` builds.
+
+    Raises KeyError for a kind that copra.train.models does not list.
+    """
+    return fingerprint_of(MODELS[kind], "build_affinity_model")
 
 
 def fingerprint_of(module: str, definition: str) -> str:

@@ -39,7 +39,9 @@ LOCATIONS: dict[str, tuple[str, ...]] = {
     "leakage": ("split/leakage.parquet",),
     "label_noise": ("pra310/calibrate/label_noise.parquet",),
     "predictions": ("train/*/seed_*/fold_*/predictions.parquet",),
-    "metrics": ("evaluate/metrics.parquet",),
+    "metrics": ("evaluate/*/metrics.parquet", "by_family/*/evaluate/*/metrics.parquet"),
+    "differences": ("evaluate/*/differences.parquet", "by_family/*/evaluate/*/differences.parquet"),
+    "intervals": ("evaluate/*/intervals.parquet", "by_family/*/evaluate/*/intervals.parquet"),
     "pretraining_pairs": ("pretrain/*/*/pairs.parquet",),
     "pretraining": ("pretrain/*/*/evaluation.parquet",),
     "findings": ("audit/findings.parquet", "audit/prediction_findings.parquet"),
@@ -67,6 +69,44 @@ class Run:
     def receipts(self) -> list[dict[str, Any]]:
         """The receipts of the source files, each with `file`, the path of the file it speaks of."""
         return read_receipts(self.raw)
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """One results table that was evaluated: its experiments, its split family and the folder that holds its files."""
+
+    table: str
+    family: str
+    folder: Path
+    experiments: list[str]
+
+    @property
+    def title(self) -> str:
+        """The table, and its family where that is not the one trained on."""
+        return self.table if self.folder.parent.name != "by_family" else f"{self.table} ({self.family})"
+
+    def folds(self, run: Run) -> Path:
+        """The folds that its experiments were trained and tested on."""
+        name = "folds.parquet" if self.folder == run.results else f"families/{self.family}.parquet"
+        return run.results / "split" / name
+
+    def predictions(self) -> list[Path]:
+        """The predictions of its experiments."""
+        pattern = "seed_*/fold_*/predictions.parquet"
+        return sorted(path for name in self.experiments for path in (self.folder / "train" / name).glob(pattern))
+
+
+def evaluated(run: Run) -> list[Evaluated]:
+    """The results tables of the run that have metrics, those on other split families last; table1 in any case."""
+    settings, found = run.config.evaluate, []
+    for table, names in settings.tables().items():
+        if table == "table1" or (run.results / "evaluate" / table / "metrics.parquet").is_file():
+            found.append(Evaluated(table, run.config.split.family, run.results, names))
+    for family in settings.by_family.families:
+        place = run.results / "by_family" / family
+        if (place / "evaluate/families/metrics.parquet").is_file():
+            found.append(Evaluated("families", family, place, settings.by_family.experiments))
+    return found
 
 
 def table_files(results: Path, name: str) -> list[Path]:

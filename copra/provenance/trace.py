@@ -155,6 +155,8 @@ def _structure(results: Path, record_id: str, pdb_id: str) -> list[str]:
 
 
 def _prediction(row: dict[str, Any]) -> str:
+    if row["failure"]:
+        return f"{row['experiment']} (seed {row['seed']}, fold {row['fold']}): {row['failure']}"
     off = row["predicted_dg_kcal_mol"] - row["measured_dg_kcal_mol"]
     return (
         f"{row['experiment']} (seed {row['seed']}, fold {row['fold']}, {row['protocol']}): "

@@ -89,7 +89,7 @@ def gather_evidence(records: Path, identities: Path) -> Evidence:
         keys = sorted(distinct_sequences(chains))
         place = {key: i for i, key in enumerate(keys)}
         some = pairs_of(pairs, molecule, keys, identities)
-        a, b = (some[f"sequence_{side}"].map(place).to_numpy() for side in "ab")
+        a, b = (some[f"sequence_{side}"].map(place).to_numpy(dtype=int) for side in "ab")
         square = np.eye(len(keys))
         square[a, b] = square[b, a] = some["identity"]
         # from chains to records: each record's rows, then its columns, are reduced to their highest

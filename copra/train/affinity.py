@@ -1,4 +1,4 @@
-"""Fit Co-Former to dG labels: the task on which fine-tuning runs the training loop."""
+"""Fit a model to dG labels: the task on which Co-Former's fine-tuning and every neural baseline run the loop."""
 
 from __future__ import annotations
 
@@ -12,18 +12,20 @@ from pathlib import Path
 import numpy as np
 import torch
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
 
-from copra.config import Coformer
-from copra.errors import CopraError
+from copra.config_experiments import Neural
+from copra.errors import Diverged
 from copra.files import replacing, sha256_of_text
-from copra.model.coformer import AffinityModel, CoformerShape, shape_of
-from copra.provenance.fingerprint import fingerprint
-from copra.train.data import Batch, Complexes, batches_ahead, collate, evaluation_batches, training_batches
+from copra.model.coformer import AffinityModel
+from copra.provenance.fingerprint import fingerprint, model_fingerprint
+from copra.train.data import Batch, batches_ahead, collate, evaluation_batches, training_batches
 from copra.train.learner import DTYPES
 from copra.train.loop import WITHOUT_EFFECT, Task, arithmetic, train
+from copra.train.models import build_model
 from copra.train.pretrained import Pretrained, architecture_text
 from copra.train.ranks import ranks, share
+from copra.train.samples import SampleSet
 from copra.train.state import State
 
 log = logging.getLogger(__name__)
@@ -49,8 +51,7 @@ class Scale:
 class Fitted:
     """A trained model with the weights of its best epoch."""
 
-    model: AffinityModel
-    shape: CoformerShape
+    model: nn.Module
     scale: Scale
     state: State
     pretrained: Pretrained | None
@@ -66,8 +67,8 @@ class Part:
 
 
 def fit(
-    experiment: Coformer,
-    complexes: Complexes,
+    experiment: Neural,
+    complexes: SampleSet,
     training: Labelled,
     validation: Labelled,
     *,
@@ -83,12 +84,12 @@ def fit(
     """
     labels = training.dg_kcal_mol
     scale = Scale(float(labels.mean()), float(labels.std()) or 1.0)
-    shape = shape_of(experiment, experiment.head_width, *complexes.lm_widths)
     run_seed = int(np.random.SeedSequence([seed, fold]).generate_state(1)[0])
     with torch.random.fork_rng():
         torch.manual_seed(run_seed)
-        model = AffinityModel(shape).to(device)
+        model = build_model(experiment, *complexes.lm_widths).to(device)
     if pretrained is not None:
+        assert isinstance(model, AffinityModel)  # no other kind of experiment has a pre-trained start
         pretrained.put_into(model.coformer)
     task = _task(model, complexes, training, validation, experiment, run_seed, scale, device)
     key = _fingerprint(experiment, complexes, training, validation, pretrained, seed, fold, device)
@@ -98,15 +99,15 @@ def fit(
         "%d training, %d validation complexes; best epoch %d of %d, validation RMSE %.3f kcal/mol",
         *(len(training.indices), len(validation.indices), state.best_epoch, state.epoch, state.best_loss),
     )
-    return Fitted(model, shape, scale, state, pretrained)
+    return Fitted(model, scale, state, pretrained)
 
 
 def _task(
-    model: AffinityModel,
-    complexes: Complexes,
+    model: nn.Module,
+    complexes: SampleSet,
     training: Labelled,
     validation: Labelled,
-    experiment: Coformer,
+    experiment: Neural,
     seed: int,
     scale: Scale,
     device: torch.device,
@@ -142,14 +143,14 @@ def _task(
 
 @torch.no_grad()
 def predict(
-    model: AffinityModel,
-    complexes: Complexes,
+    model: nn.Module,
+    complexes: SampleSet,
     indices: list[int],
-    experiment: Coformer,
+    experiment: Neural,
     scale: Scale,
     device: torch.device,
 ) -> np.ndarray:
-    """dG in kcal/mol, float64, of the complexes `indices` in this order; raises CopraError where one is not finite."""
+    """dG in kcal/mol, float64, of the complexes `indices` in this order; raises Diverged where one is not finite."""
     model.eval()
     predicted = np.empty(len(indices))
     order = evaluation_batches([complexes.sizes[i] for i in indices], experiment.batch_size)
@@ -167,13 +168,13 @@ def predict(
             predicted[places] = values * scale.sd_kcal_mol + scale.mean_kcal_mol
     bad = [complexes.ids[indices[i]] for i in np.flatnonzero(~np.isfinite(predicted))]
     if bad:
-        raise CopraError(f"the prediction is not finite for {bad[:10]}; lower the learning rate")
+        raise Diverged(f"the prediction is not finite for {bad[:10]}; lower the learning rate")
     return predicted
 
 
 def _fingerprint(
-    experiment: Coformer,
-    complexes: Complexes,
+    experiment: Neural,
+    complexes: SampleSet,
     training: Labelled,
     validation: Labelled,
     pretrained: Pretrained | None,
@@ -190,14 +191,15 @@ def _fingerprint(
         "pretrained": pretrained.sha256 if pretrained else None,
         "seed": seed,
         "fold": fold,
-        "code": fingerprint("train-fold"),
+        "code": [fingerprint("train-fold"), model_fingerprint(experiment.model)],
         "arithmetic": arithmetic(device),
     }
     return sha256_of_text(json.dumps(parts, sort_keys=True))
 
 
-def save_model(fitted: Fitted, experiment: Coformer, complexes: Complexes, folder: Path) -> None:
+def save_model(fitted: Fitted, experiment: Neural, complexes: SampleSet, folder: Path) -> None:
     """Write the chosen weights (model.safetensors) and what is needed to use them (model.json)."""
+    protein_lm_width, rna_lm_width = complexes.lm_widths
     tensors = {name: tensor.cpu().contiguous() for name, tensor in fitted.model.state_dict().items()}
     with replacing(folder / "model.safetensors") as temporary:
         save_file(tensors, temporary)
@@ -206,8 +208,8 @@ def save_model(fitted: Fitted, experiment: Coformer, complexes: Complexes, folde
         "settings": experiment.model_dump(),
         "architecture": architecture_text(experiment, pretrained),
         "pretrained": pretrained.description() if pretrained else None,
-        "protein_lm_width": fitted.shape.protein_lm_width,
-        "rna_lm_width": fitted.shape.rna_lm_width,
+        "protein_lm_width": protein_lm_width,
+        "rna_lm_width": rna_lm_width,
         "language_models": complexes.weights_text,
         "label_mean_kcal_mol": fitted.scale.mean_kcal_mol,
         "label_sd_kcal_mol": fitted.scale.sd_kcal_mol,

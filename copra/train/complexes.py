@@ -23,6 +23,7 @@ from typing import Any
 import h5py
 import numpy as np
 
+from copra.config_experiments import Network
 from copra.config_model import Architecture
 from copra.embed.store import UNREADABLE, open_embeddings, read_description
 from copra.errors import InputError
@@ -30,7 +31,7 @@ from copra.model.pair_features import N_SPECIAL
 from copra.structure.interface import NODE_ARRAYS, Interface
 from copra.structure.store import InterfaceEntry, interface_entries, open_interfaces
 from copra.train.folds import NO_LANGUAGE_MODEL
-from copra.train.samples import Sample, build_sample
+from copra.train.samples import Sample, SampleSet, build_sample
 
 
 @dataclass(frozen=True)
@@ -144,13 +145,13 @@ def open_complexes(
         for kind, wanted_keys in keys.items():
             for c in np.unique(chain[molecule == kind]):
                 wanted_keys.setdefault(entry.chain_sequence_sha256[c], f"{name}, chain {entry.chain_ids[c]}")
-    models = (_open_embeddings(protein, keys[0]), _open_embeddings(rna, keys[1]))
+    models = (embeddings_of(protein, keys[0]), embeddings_of(rna, keys[1]))
     return Complexes(list(ids), sizes, interface_nodes, entries, models)
 
 
-def check_language_models(complexes: Complexes, architecture: Architecture) -> None:
-    """Raise InputError where the embeddings are not those of the architecture's language models."""
-    expected = (architecture.protein_lm, architecture.rna_lm)
+def check_language_models(complexes: SampleSet, settings: Architecture | Network) -> None:
+    """Raise InputError where the embeddings are not those of the language models that the settings name."""
+    expected = (settings.protein_lm, settings.rna_lm)
     for kind, found, wanted in zip(("protein", "RNA"), complexes.language_models, expected, strict=True):
         if found != wanted:
             raise InputError(f"{kind} embeddings of '{found}', expected '{wanted}'")
@@ -174,7 +175,7 @@ def _mapped(dataset: h5py.Dataset, path: Path) -> np.ndarray:
         raise InputError(f"{path}: {dataset.name} ends behind the end of the file: {error}") from error
 
 
-def _open_embeddings(paths: list[Path], keys: dict[str, str]) -> Embeddings | None:
+def embeddings_of(paths: list[Path], keys: dict[str, str]) -> Embeddings | None:
     """The embeddings of the sequences `keys` (sha256 -> who needs it, for the message)."""
     if not paths:
         return None

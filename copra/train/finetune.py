@@ -1,4 +1,4 @@
-"""Train Co-Former on one fold of the labelled records and predict the fold it has not seen.
+"""Train Co-Former or a neural baseline on one fold of the labelled records and predict the fold it has not seen.
 
 Protocol `nested`: of the records outside the fold, one part of whole clusters chooses the epoch; the rest is trained
 on. The fold's own labels are copied into the predictions and used for nothing else. Protocol `paper`: all records
@@ -14,7 +14,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from copra.config import Coformer
+from copra.config_experiments import Neural
+from copra.errors import Diverged
+from copra.files import replacing
 from copra.tables import write_table
 from copra.train.affinity import Labelled, fit, predict, save_model
 from copra.train.complexes import check_language_models
@@ -23,6 +25,8 @@ from copra.train.folds import Fold, choose_validation, predictions_frame, read_f
 from copra.train.loop import make_deterministic
 from copra.train.pretrained import architecture_text, read_pretrained
 from copra.train.ranks import started
+from copra.train.samples import SampleSet
+from copra.train.sequences import open_sequences
 
 log = logging.getLogger(__name__)
 
@@ -32,54 +36,72 @@ def train_fold(
     *,
     folds: Path,
     fold: int,
+    method: str,
     seed: int,
     name: str,
-    experiment: Coformer,
+    experiment: Neural,
     interfaces: list[Path],
     protein_embeddings: list[Path],
     rna_embeddings: list[Path],
     pretrained: Path | None = None,
     checkpoint: Path,
+    history: Path,
     out: Path,
 ) -> None:
     """Train the experiment `name` outside one fold, predict the fold and write the table `predictions`.
 
-    `pretrained` is a model that `copra pretrain` wrote, with its model.json beside it. The folder `checkpoint`
-    receives the state (a killed run goes on from it), metrics.jsonl and the chosen model as model.safetensors with
-    model.json. Raises InputError where a record has no interface, a chain no embedding or the pre-trained model does
-    not fit, and CopraError where a loss is not finite.
+    `method` is the split family's. `pretrained` is a model that `copra pretrain` wrote, with its model.json beside it.
+    The folder `checkpoint` receives the state (a killed run goes on from it), metrics.jsonl and the chosen model as
+    model.safetensors with model.json; `history` is metrics.jsonl, one line per epoch. A model that diverges is no
+    error of the run: its predictions are missing and say why. Raises InputError where a record has no interface, a
+    chain no embedding or the pre-trained model does not fit.
     """
     device = make_deterministic()
-    parts = read_fold(records, folds, fold)
-    ids = [*parts.training["record_id"], *parts.test["record_id"]]  # training first
-    complexes = open_complexes(
-        ids,
-        interfaces=interfaces,
-        protein=protein_embeddings,
-        rna=rna_embeddings,
-        interface_nodes=experiment.interface_nodes,
-    )
-    check_language_models(complexes, experiment)
-    start = read_pretrained(pretrained, experiment, complexes.lm_widths, complexes.weights_text, fold)
+    parts = read_fold(records, folds, fold, method)
+    table = pd.concat([parts.training, parts.predicted()], ignore_index=True)  # training first
+    samples = _samples(table, experiment, interfaces, protein_embeddings, rna_embeddings)
+    check_language_models(samples, experiment)
+    start = read_pretrained(pretrained, experiment, samples.lm_widths, samples.weights_text, fold)
     training, validation = choose_sets(parts, experiment, np.random.default_rng([seed, fold]))
+    predicted, failure = np.full(len(table) - len(parts.training), np.nan), ""
     with started(device) as place:
-        fitted = fit(
-            experiment, complexes, training, validation,
-            pretrained=start, seed=seed, fold=fold, folder=checkpoint, device=device,
-        )  # fmt: skip
+        try:
+            fitted = fit(
+                experiment, samples, training, validation,
+                pretrained=start, seed=seed, fold=fold, folder=checkpoint, device=device,
+            )  # fmt: skip
+            if place.first:
+                tested = list(range(len(parts.training), len(table)))
+                predicted = predict(fitted.model, samples, tested, experiment, fitted.scale, device)
+                save_model(fitted, experiment, samples, checkpoint)
+        except Diverged as error:
+            log.error("%s diverged: %s", name, error)
+            failure = f"diverged: {error}"
     if not place.first:
         return
-    tested = list(range(len(parts.training), len(ids)))
-    predicted = predict(fitted.model, complexes, tested, experiment, fitted.scale, device)
-    save_model(fitted, experiment, complexes, checkpoint)
     frame = predictions_frame(
-        parts.test, predicted, name=name, seed=seed, fold=fold, weights=complexes.weights_text,
-        protocol=experiment.protocol, architecture=architecture_text(experiment, start),
+        parts.predicted(), predicted, name=name, seed=seed, fold=fold, weights=samples.weights_text,
+        protocol=experiment.protocol, architecture=architecture_text(experiment, start), failure=failure,
     )  # fmt: skip
+    lines = checkpoint / "metrics.jsonl"
+    with replacing(history) as temporary:
+        temporary.write_bytes(lines.read_bytes() if lines.is_file() else b"")
     write_table(frame, out, "predictions")
 
 
-def choose_sets(parts: Fold, experiment: Coformer, generator: np.random.Generator) -> tuple[Labelled, Labelled]:
+def _samples(
+    table: pd.DataFrame, experiment: Neural, interfaces: list[Path], protein: list[Path], rna: list[Path]
+) -> SampleSet:
+    """The records of `table`, in its order, as the experiment sees them: cropped interfaces or whole sequences."""
+    if experiment.nodes == "sequences":
+        return open_sequences(table, protein=protein, rna=rna)
+    return open_complexes(
+        list(table["record_id"]), interfaces=interfaces, protein=protein, rna=rna,
+        interface_nodes=experiment.interface_nodes,
+    )  # fmt: skip
+
+
+def choose_sets(parts: Fold, experiment: Neural, generator: np.random.Generator) -> tuple[Labelled, Labelled]:
     """What is trained on and what chooses the epoch, by their place among training and test records, one list.
 
     With `shuffle_labels` the labels of the records outside the fold are dealt anew, those of the test fold are not.

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from copra.errors import InputError
+from copra.split.families import training_side
 from copra.tables import read_table
 
 
@@ -16,30 +17,39 @@ from copra.tables import read_table
 class Fold:
     """One outer fold: records to train on and, untouched until the end, records to predict; sorted by record_id.
 
-    Both are rows of the table `records` with the column `cluster` added.
+    All are rows of the table `records`; those of `training` and `test` with the column `cluster` added. `external`
+    holds the records that the split family deals into no fold: no model of any fold has seen them.
     """
 
     training: pd.DataFrame
     test: pd.DataFrame
+    external: pd.DataFrame
+
+    def predicted(self) -> pd.DataFrame:
+        """The records to predict: test, then external, with the column `part` that tells which."""
+        parts = [self.test.assign(part="test"), self.external.assign(part="external")]
+        return pd.concat([part for part in parts if len(part)], ignore_index=True)
 
 
-def read_fold(records: Path, folds: Path, fold: int) -> Fold:
-    """Split the records by the outer fold.
+def read_fold(records: Path, folds: Path, fold: int, method: str) -> Fold:
+    """Split the records by the outer fold; `method` is the split family's, by date only earlier folds are trained on.
 
-    Raises InputError where a record has no fold, a fold names no record, or one of the two parts is empty.
+    Raises InputError where a fold names a record that is not there, or nothing is left to train on or to test.
     """
     table = read_table(records, "records")
     dealt = read_table(folds, "folds")
-    difference = sorted(set(table["record_id"]) ^ set(dealt["record_id"]))
-    if difference:
-        raise InputError(f"{folds}: does not deal the records of {records}; in one of the two only: {difference[:10]}")
+    strangers = sorted(set(dealt["record_id"]) - set(table["record_id"]))
+    if strangers:
+        raise InputError(f"{folds}: does not deal the records of {records}; not among them: {strangers[:10]}")
     joined = table.merge(dealt, on="record_id", validate="one_to_one").sort_values("record_id", ignore_index=True)
-    test = joined["fold"] == fold
-    if not test.any() or test.all():
+    test, training = joined["fold"] == fold, training_side(joined, fold, method)
+    if not test.any() or not training.any():
         raise InputError(
-            f"{folds}: fold {fold} has {int(test.sum())} of {len(joined)} records; nothing to learn or test"
+            f"{folds}: fold {fold} has {int(test.sum())} of {len(joined)} records to test and {int(training.sum())} "
+            "to train on"
         )
-    return Fold(joined[~test].reset_index(drop=True), joined[test].reset_index(drop=True))
+    left_out = table[~table["record_id"].isin(dealt["record_id"])].sort_values("record_id", ignore_index=True)
+    return Fold(joined[training].reset_index(drop=True), joined[test].reset_index(drop=True), left_out)
 
 
 def choose_validation(clusters: list[str], inner_folds: int, generator: np.random.Generator) -> np.ndarray:
@@ -64,7 +74,7 @@ def choose_validation(clusters: list[str], inner_folds: int, generator: np.rando
 
 
 def predictions_frame(
-    test: pd.DataFrame,
+    records: pd.DataFrame,
     predicted_dg_kcal_mol: np.ndarray,
     *,
     name: str,
@@ -73,19 +83,25 @@ def predictions_frame(
     weights: str,
     protocol: str,
     architecture: str,
+    failure: str = "",
 ) -> pd.DataFrame:
-    """Rows of the table `predictions` for the records of one outer fold; `architecture` is "" for baselines."""
+    """Rows of the table `predictions` for `Fold.predicted()`, [n] dG in kcal/mol in that order.
+
+    `failure` says why there are no predictions (all nan); one that begins with `skipped: ` is no model's fault.
+    """
     return pd.DataFrame(
         {
             "experiment": name,
             "protocol": protocol,
             "seed": seed,
             "fold": fold,
-            "record_id": test["record_id"],
-            "measured_dg_kcal_mol": test["dg_kcal_mol"],
+            "part": records["part"],
+            "record_id": records["record_id"],
+            "measured_dg_kcal_mol": records["dg_kcal_mol"],
             "predicted_dg_kcal_mol": predicted_dg_kcal_mol.astype(np.float64),
             "weights": weights,
             "architecture": architecture,
+            "failure": failure,
         }
     )
 

@@ -24,7 +24,7 @@ import torch
 from torch import Tensor, nn
 
 from copra.config_model import Training
-from copra.errors import CopraError
+from copra.errors import CopraError, Diverged
 from copra.model.pair_library import library
 from copra.train.learner import Learner, make_learner
 from copra.train.ranks import from_first, local_rank, ranks, tell_all, tell_all_objects
@@ -90,8 +90,8 @@ def train(model: nn.Module, task: Task[Any], training: Training, *, seed: int, f
     """Train `model` in place and return the state; the weights of the best epoch are `best_weights`.
 
     `folder` receives checkpoint.safetensors and metrics.jsonl, one line per epoch. A checkpoint there with the same
-    fingerprint is gone on from. Raises CopraError where a loss or a gradient is not finite (naming the records of the
-    batch), where the run was told to stop by a signal (after a checkpoint) and where another process has gone.
+    fingerprint is gone on from. Raises Diverged where a loss or a gradient is not finite (naming the records of the
+    batch), CopraError where the run was told to stop by a signal (after a checkpoint) or another process has gone.
     """
     learner = make_learner(model, training)
     state = resume(learner, folder, fingerprint)
@@ -178,10 +178,10 @@ def _stop(run: _Run, number: int) -> None:
     )
 
 
-def _not_finite(epoch: int, number: int, what: str, record_ids: list[str]) -> CopraError:
+def _not_finite(epoch: int, number: int, what: str, record_ids: list[str]) -> Diverged:
     """The same error on every process: the records of all that have something to name."""
     named = [record_id for ids in tell_all_objects(record_ids) for record_id in ids]
-    return CopraError(f"epoch {epoch}, batch {number + 1}: {what} for the records {', '.join(named)}")
+    return Diverged(f"epoch {epoch}, batch {number + 1}: {what} for the records {', '.join(named)}")
 
 
 def _validation(run: _Run) -> dict[str, float]:
@@ -191,7 +191,7 @@ def _validation(run: _Run) -> dict[str, float]:
     with torch.no_grad(), run.learner.autocast():
         values = from_first(run.task.validate())
     if not math.isfinite(values["validation_loss"]):
-        raise CopraError(f"epoch {epoch}: the validation loss is {values['validation_loss']}; lower the learning rate")
+        raise Diverged(f"epoch {epoch}: the validation loss is {values['validation_loss']}; lower the learning rate")
     return values
 
 

@@ -12,6 +12,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
+from copra.config_experiments import Network, Neural
 from copra.config_model import Architecture, Coformer
 from copra.errors import InputError
 from copra.files import sha256_of_file
@@ -54,9 +55,15 @@ class Pretrained:
         model.load_state_dict(self.weights, strict=True)
 
 
-def architecture_text(experiment: Coformer, pretrained: Pretrained | None) -> str:
-    """How results name the model: "official", "official pre-trained by cpri_midm"."""
+def architecture_text(experiment: Neural, pretrained: Pretrained | None) -> str:
+    """How results name the model: "official", "official pre-trained by cpri_midm", "gcn layers=3 width=128"."""
+    if not isinstance(experiment, Coformer):
+        common = {*Network.model_fields, "model", "nodes"}
+        sizes = {key: value for key, value in experiment.model_dump().items() if key not in common}
+        return " ".join([experiment.model, *(f"{key}={value}" for key, value in sizes.items())])
     name = design_name(experiment.preset, experiment.switches)
+    without = [key for key in ("pair_information", "special_nodes") if not getattr(experiment, key)]
+    name += "".join(f" without {key.replace('_', ' ')}" for key in without)
     if pretrained is None:
         return name
     seen = "" if pretrained.is_purged else " (which saw relatives of the tested complexes)"
@@ -64,16 +71,17 @@ def architecture_text(experiment: Coformer, pretrained: Pretrained | None) -> st
 
 
 def read_pretrained(
-    path: Path | None, experiment: Coformer, lm_widths: tuple[int, int], language_models: str, fold: int
+    path: Path | None, experiment: Neural, lm_widths: tuple[int, int], language_models: str, fold: int
 ) -> Pretrained | None:
     """The pre-trained model that the experiment starts from, `path` with model.json beside it; None from scratch.
 
     `language_models` and `lm_widths` tell the embeddings at hand. Raises InputError where the file is of another
     recipe, architecture, design or language model, or its pairs were not purged for this fold.
     """
-    if path is None or experiment.pretrained is None:
-        if path is not None or experiment.pretrained is not None:
-            raise InputError(f"the experiment starts from '{experiment.pretrained}', the file given is '{path}'")
+    if path is None or not isinstance(experiment, Coformer) or experiment.pretrained is None:
+        expected_start = getattr(experiment, "pretrained", None)
+        if path is not None or expected_start is not None:
+            raise InputError(f"the experiment starts from '{expected_start}', the file given is '{path}'")
         return None
     told = _read_description(path.with_name("model.json"))
     found, expected = _told_identity(told, path), _identity(experiment, lm_widths, experiment.pretrained)

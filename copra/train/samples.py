@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, fields
+from typing import Protocol
 
 import numpy as np
 
@@ -12,6 +13,38 @@ from copra.model.pair_features import BACKBONE_ATOMS, COMPLEX_TYPE, N_SPECIAL, P
 from copra.structure.interface import Interface
 
 PROTEIN, RNA = 0, 1
+
+
+class SampleSet(Protocol):
+    """What a model is trained on and predicts, one sample at a time; see copra/train/complexes.py."""
+
+    @property
+    def ids(self) -> list[str]:
+        """Their names."""
+
+    @property
+    def sizes(self) -> list[int]:
+        """Nodes of each, the special ones included."""
+
+    def __len__(self) -> int: ...
+
+    def sample(self, i: int, label: float) -> Sample:
+        """Sample i with its label."""
+
+    @property
+    def lm_widths(self) -> tuple[int, int]:
+        """Width of the protein and of the RNA language model's embeddings, 0 without."""
+
+    @property
+    def language_models(self) -> tuple[str | None, str | None]:
+        """Names of the protein and the RNA language model."""
+
+    @property
+    def weights_text(self) -> str:
+        """Where the embeddings come from."""
+
+    def fingerprint(self) -> str:
+        """A digest of all that a sample may hold."""
 
 
 @dataclass(frozen=True)

@@ -162,10 +162,10 @@ def test_the_same_again(evaluated, tmp_path: Path) -> None:
 @NEEDS_CD_HIT
 def test_the_report_tells_of_pre_training_where_there_was_some(evaluated, sample: ModuleType, tmp_path: Path) -> None:
     run = sample.write_results(tmp_path)
-    report(tmp_path / "results", config=run, out=tmp_path / "without.html")
+    report(tmp_path / "results", config=run, tables=["table1"], out=tmp_path / "without.html")
     assert 'id="pretraining"' not in (tmp_path / "without.html").read_text()
     shutil.copytree(evaluated[0] / "pretrain", tmp_path / "results" / "pretrain")
-    report(tmp_path / "results", config=run, out=tmp_path / "with.html")
+    report(tmp_path / "results", config=run, tables=["table1"], out=tmp_path / "with.html")
     page = (tmp_path / "with.html").read_text()
     part = page.partition('id="pretraining"')[2].partition('id="sources"')[0]
     assert "No pre-trained language model was used." in part

@@ -16,9 +16,10 @@ from copra.config_file import parse_config
 from copra.embed.shard import embed_sequences
 from copra.files import sha256_of_text
 from copra.provenance.audit import audit, audit_predictions
-from copra.provenance.checks import CHECKS, PREDICTION_CHECKS
+from copra.provenance.checks import CHECKS, PREDICTION_CHECKS, predictions_cover
+from copra.provenance.results import evaluated, load_run
 from copra.structure.store import write_interfaces
-from copra.tables import TABLES, read_table, write_table
+from copra.tables import TABLES, empty_table, read_table, write_table
 
 Fault = Callable[[Path], None]
 
@@ -176,6 +177,37 @@ def with_embeddings(folder: Path, weights: str = "random:0") -> Path:
     return embeddings
 
 
+def embeddings_of_a_regressor_lost(folder: Path) -> None:
+    """A classical model reads embeddings too."""
+    (with_embeddings(folder) / "rinalmo_random/0.h5").unlink()
+    path = folder / "results/run.json"
+    said = json.loads(path.read_text())
+    full = yaml.safe_load((Path(sample_results.__file__).parents[1] / "config.yaml").read_text())
+    said["config"]["experiments"]["coformer"] = full["experiments"]["lm_svr"] | {
+        "protein_lm": "esm2_random", "rna_lm": "rinalmo_random"
+    }  # fmt: skip
+    path.write_text(json.dumps(said))
+
+
+def control_not_whole(folder: Path) -> None:
+    """A table beside table1 that was evaluated and then lost a file."""
+    path = folder / "results/run.json"
+    said = json.loads(path.read_text())
+    said["config"]["evaluate"]["controls"] = ["coformer"]
+    path.write_text(json.dumps(said))
+    for source in (folder / "results/train/coformer").glob("seed_*/fold_*/predictions.parquet"):
+        rows = read_table(source, "predictions").assign(experiment="coformer_shuffled")
+        write_table(rows, Path(str(source).replace("/coformer/", "/coformer_shuffled/")), "predictions")
+    sample_results.score_results(folder, "controls")
+    (folder / "results/train/coformer_shuffled/seed_2/fold_4/predictions.parquet").unlink()
+
+
+def says_it_failed(folder: Path, failure: str) -> None:
+    path = folder / PREDICTIONS
+    rows = read_table(path, "predictions")
+    write_table(rows.assign(predicted_dg_kcal_mol=float("nan"), failure=failure), path, "predictions")
+
+
 def damaged_embeddings(folder: Path) -> None:
     path = with_embeddings(folder) / "esm2_random/0.h5"
     with h5py.File(path) as file:
@@ -294,10 +326,16 @@ FAULTS: list[tuple[str, Fault, str]] = [
     ("split_whole", cluster_in_two_folds, "cluster x"),
     ("split_whole", protein_cluster_in_two_folds, "protein cluster y"),
     ("split_whole", drop(FOLDS, "folds"), "record without a fold"),
-    ("predictions_cover", drop(PREDICTIONS, "predictions"), "1a00:A:B"),
+    (
+        "predictions_cover",
+        drop(PREDICTIONS, "predictions"),
+        "table1: forest seed 1: 1 of 20 records not predicted: 1a00",
+    ),
+    ("predictions_cover", control_not_whole, "controls: coformer_shuffled seed 2: 4 of 20 records"),
     ("embeddings_whole", damaged_embeddings, "esm2_random/0.h5 its content has sha256"),
     ("embeddings_whole", embeddings_cut_short, "rinalmo_random/1.h5"),
     ("embeddings_whole", no_embeddings, "esm2_random/1.h5"),
+    ("embeddings_whole", embeddings_of_a_regressor_lost, "rinalmo_random/0.h5"),
     ("embeddings_whole", embeddings_of_other_weights, "weights is random:7, that of this run is random:0"),
     ("embeddings_whole", sequence_not_embedded, "1 sequences are not embedded"),
     ("embeddings_whole", residue_not_embedded, "another number of rows than residues"),
@@ -321,8 +359,42 @@ def test_whole_embeddings_pass(folder: Path) -> None:
     assert code == 0
     row = findings[findings["check"] == "embeddings_whole"].iloc[0]
     assert (row["verdict"], row["detail"]) == (
-        "pass", "21 sequences, 2 language models: esm2_random, rinalmo_random"
+        "pass", "22 sequences, 2 language models: esm2_random, rinalmo_random"
     )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("failure", "words"),
+    [
+        ("diverged: the loss of epoch 3 is nan", "failed: seed 1, fold 0: diverged: the loss of epoch 3 is nan"),
+        ("skipped: no program", "skipped: no program"),
+    ],
+)
+def test_a_model_that_says_why_it_has_no_predictions_is_noted(folder: Path, failure: str, words: str) -> None:
+    says_it_failed(folder, failure)
+    findings = predictions_cover(load_run(folder / "results", folder / "results/run.json"))
+    assert [(f.verdict, f.subject, f.detail) for f in findings if f.verdict != "pass"] == [
+        ("note", "table1: forest", words)
+    ]
+
+
+def test_predictions_on_other_split_families_are_checked(folder: Path) -> None:
+    path = folder / "results/run.json"
+    said = json.loads(path.read_text())
+    said["config"]["evaluate"]["by_family"] = {"families": ["protein30"], "experiments": ["forest"]}
+    path.write_text(json.dumps(said))
+    place = folder / "results/by_family/protein30"
+    shutil.copytree(folder / "results/train/forest", place / "train/forest")
+    (folder / "results/split/families").mkdir()
+    shutil.copy(folder / FOLDS, folder / "results/split/families/protein30.parquet")
+    run = load_run(folder / "results", path)
+    assert [part.title for part in evaluated(run)] == ["table1"]
+    write_table(empty_table("metrics"), place / "evaluate/families/metrics.parquet", "metrics")
+    assert [part.title for part in evaluated(run)] == ["table1", "families (protein30)"]
+    assert [f.detail for f in predictions_cover(run)] == ["160 predictions of 3 experiments"]
+    (place / "train/forest/seed_2/fold_1/predictions.parquet").unlink()
+    (finding,) = predictions_cover(run)
+    assert (finding.verdict, finding.subject) == ("fail", "families (protein30): forest")
 
 
 def test_mutants_that_differ_where_stated_pass(folder: Path) -> None:

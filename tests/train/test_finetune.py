@@ -28,6 +28,7 @@ def arguments(world, folder: Path, experiment: Coformer, **changed) -> dict:
         "records": world.records,
         "folds": world.folds,
         "fold": 1,
+        "method": "cd_hit",
         "seed": 7,
         "name": "tiny",
         "experiment": experiment,
@@ -35,6 +36,7 @@ def arguments(world, folder: Path, experiment: Coformer, **changed) -> dict:
         "protein_embeddings": [],
         "rna_embeddings": [],
         "checkpoint": folder / "checkpoint",
+        "history": folder / "history.jsonl",
         "out": folder / "predictions.parquet",
     }
     return given | changed
@@ -136,7 +138,7 @@ def test_loader_threads_change_no_byte(tmp_path: Path, tiny_world, tiny_experime
 
 def test_protocol_paper_chooses_the_epoch_on_the_reported_fold(tmp_path: Path, tiny_world, tiny_experiment) -> None:
     experiment = tiny_experiment.model_copy(update={"protocol": "paper"})
-    parts = read_fold(tiny_world.records, tiny_world.folds, 1)
+    parts = read_fold(tiny_world.records, tiny_world.folds, 1, "cd_hit")
     training, validation = choose_sets(parts, experiment, np.random.default_rng(0))
     assert training.indices == list(range(len(parts.training)))
     assert training.dg_kcal_mol.tolist() == parts.training["dg_kcal_mol"].tolist()
@@ -155,7 +157,7 @@ def test_protocol_paper_chooses_the_epoch_on_the_reported_fold(tmp_path: Path, t
 
 
 def test_nested_keeps_clusters_whole_and_the_reported_fold_out(tiny_world, tiny_experiment) -> None:
-    parts = read_fold(tiny_world.records, tiny_world.folds, 1)
+    parts = read_fold(tiny_world.records, tiny_world.folds, 1, "cd_hit")
     training, validation = choose_sets(parts, tiny_experiment, np.random.default_rng(0))
     clusters = parts.training["cluster"].to_numpy()
     assert sorted(training.indices + validation.indices) == list(range(len(parts.training)))

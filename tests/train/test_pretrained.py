@@ -49,9 +49,9 @@ def write_pretrained(folder: Path, experiment: Coformer, **told: Any) -> Path:
 
 def run(world, folder: Path, experiment: Coformer, pretrained: Path | None) -> None:
     train_fold(
-        world.records, folds=world.folds, fold=1, seed=7, name="tiny", experiment=experiment,
+        world.records, folds=world.folds, fold=1, method="cd_hit", seed=7, name="tiny", experiment=experiment,
         interfaces=world.interfaces, protein_embeddings=[], rna_embeddings=[], pretrained=pretrained,
-        checkpoint=folder / "checkpoint", out=folder / "predictions.parquet",
+        checkpoint=folder / "checkpoint", history=folder / "history.jsonl", out=folder / "predictions.parquet",
     )  # fmt: skip
 
 

@@ -1,5 +1,6 @@
 # Shared by all rooms: the checked configuration, and how to hand a part of it to a verb.
 import atexit
+import json
 import os
 import shlex
 import sys
@@ -8,10 +9,11 @@ import sys
 REPOSITORY = workflow.basedir
 sys.path.insert(0, REPOSITORY)
 
+from copra.config_experiments import MEASURED, NETWORK_KINDS
 from copra.config_file import parse_config
 from copra.embed.sizes import memory_mb
 from copra.errors import CopraError
-from copra.provenance.fingerprint import fingerprint
+from copra.provenance.fingerprint import fingerprint, model_fingerprint
 from copra.provenance.plan import announce_gpu_jobs
 from copra.fetch.sources import missing_by_hand, resolve_source
 from snakemake.exceptions import WorkflowError
@@ -79,7 +81,7 @@ def embeddings_of(kind):
     """An input function: the embedding shards that an experiment reads for its proteins or its RNA."""
 
     def shards(wildcards):
-        name = getattr(run.experiments[wildcards.experiment], kind)
+        name = getattr(run.experiments[wildcards.experiment], kind, None)
         return (
             expand(
                 "<results>/embeddings/{name}/{shard}.h5",
@@ -95,7 +97,7 @@ def embeddings_of(kind):
 
 def pretrained_model(wildcards):
     """The pre-trained model that an experiment starts from in a fold; nothing where it starts from scratch."""
-    recipe = run.experiments[wildcards.experiment].pretrained
+    recipe = getattr(run.experiments[wildcards.experiment], "pretrained", None)
     scope = "all" if run.pretraining.purge == "none" else f"fold_{wildcards.fold}"
     return f"<results>/pretrain/{recipe}/{scope}/model.safetensors" if recipe else []
 
@@ -127,18 +129,76 @@ def recipe_json(wildcards):
     return as_json(run.pretraining.recipes[wildcards.recipe])
 
 
+def experiments_json(names):
+    """The settings of several experiments."""
+    return json.dumps({name: run.experiments[name].model_dump() for name in names})
+
+
 def experiment_json(wildcards):
     """The settings of one experiment."""
     return as_json(run.experiments[wildcards.experiment])
 
 
-def predictions_of(experiments):
-    """The predictions of every seed and fold of the experiments."""
+def family_of(wildcards):
+    """The split family of a place below the results: the one that is trained on, or by_family/<name>/."""
+    return wildcards.place.split("/")[1] if wildcards.place else run.split.family
+
+
+def folds_of(wildcards):
+    """The folds of a place."""
+    family = family_of(wildcards)
+    return f"<results>/split/families/{family}.parquet" if wildcards.place else "<results>/split/folds.parquet"
+
+
+def method_of(wildcards):
+    """How the folds of a place were made: by release date, the later ones are not trained on."""
+    return run.split.families[family_of(wildcards)].method
+
+
+def interfaces_of(wildcards):
+    """The interfaces that an experiment sees; none where it reads whole sequences."""
+    experiment = run.experiments[wildcards.experiment]
+    kind = "whole" if experiment.interface_nodes > run.structures.interface_nodes else "pra310"
+    paths = expand("<results>/interfaces/{kind}/{shard}.h5", kind=kind, shard=STRUCTURE_SHARDS)
+    return paths if experiment.nodes == "interface" else []
+
+
+def features_of(wildcards):
+    """The measured features of interfaces, where an experiment reads any."""
+    wanted = set(getattr(run.experiments[wildcards.experiment], "features", ())) & set(MEASURED)
+    return expand("<results>/interfaces/features/{shard}.parquet", shard=STRUCTURE_SHARDS) if wanted else []
+
+
+def identities_of(wildcards):
+    """How alike the records' proteins are, where an experiment asks."""
+    return "<results>/split/identities.parquet" if model_of(wildcards) == "nearest_protein" else []
+
+
+def energies_of(wildcards):
+    """FoldX's energies, where an experiment reads them."""
+    paths = expand("<results>/foldx/{shard}.parquet", shard=STRUCTURE_SHARDS)
+    return paths if model_of(wildcards) == "foldx" else []
+
+
+def model_of(wildcards):
+    """What kind of model an experiment is."""
+    return run.experiments[wildcards.experiment].model
+
+
+def held_out(family):
+    """The folds of a split family that are tested."""
+    settings = run.split.families[family]
+    return range(1, len(settings.test_from) + 1) if settings.method == "release_date" else range(run.split.folds)
+
+
+def predictions_of(wildcards):
+    """The predictions of every experiment, seed and fold of one table of one place."""
     return expand(
-        "<results>/train/{experiment}/seed_{seed}/fold_{fold}/predictions.parquet",
-        experiment=experiments,
+        "<results>/{place}train/{experiment}/seed_{seed}/fold_{fold}/predictions.parquet",
+        place=wildcards.place,
+        experiment=TABLES[wildcards.table],
         seed=run.evaluate.seeds,
-        fold=range(run.split.folds),
+        fold=held_out(family_of(wildcards)),
     )
 
 
@@ -173,13 +233,20 @@ OBSOLETE = names_of("obsolete")
 AFFINITY = names_of("affinity")
 MUTATIONS = names_of("mutations")
 PAIRS = names_of("pairs")
-NEURAL = [name for name in run.evaluate.table1 if run.experiments[name].model == "coformer"]
-CLASSICAL = [name for name in run.evaluate.table1 if run.experiments[name].model != "coformer"]
-# pre-training: the recipes that an experiment of the table starts from, and the test folds that are purged
-RECIPES = sorted({run.experiments[name].pretrained for name in NEURAL} - {None})
+# every table, the experiments that are run on other split families among them
+TABLES = run.evaluate.tables() | {"families": run.evaluate.by_family.experiments}
+PLACES = [f"by_family/{family}/" for family in run.evaluate.by_family.families]
+# what `all` makes; the ablations' tables are asked for by name
+MAIN = ["table1", *(["controls"] if run.evaluate.controls else [])]
+EXPERIMENTS = run.evaluate.experiments()
+NEURAL = [name for name in EXPERIMENTS if isinstance(run.experiments[name], NETWORK_KINDS)]
+CLASSICAL = [name for name in EXPERIMENTS if name not in NEURAL]
+MAIN_EXPERIMENTS = [run.experiments[name] for table in MAIN for name in TABLES[table]]
+# pre-training: the recipes that an experiment of these starts from, and the test folds that are purged
+RECIPES = sorted({getattr(experiment, "pretrained", None) for experiment in MAIN_EXPERIMENTS} - {None})
 SCOPES = ["all"] if run.pretraining.purge == "none" else [f"fold_{fold}" for fold in range(run.split.folds)]
 LANGUAGE_MODELS = sorted(
-    {lm for name in NEURAL for lm in (run.experiments[name].protein_lm, run.experiments[name].rna_lm) if lm}
+    {getattr(experiment, kind, None) for experiment in MAIN_EXPERIMENTS for kind in ("protein_lm", "rna_lm")} - {None}
 )
 WEIGHTS = sorted({run.language_models[lm].weights for lm in LANGUAGE_MODELS} & set(run.sources))
 SOURCES = names_of("entries") + OBSOLETE + AFFINITY + MUTATIONS + PAIRS + WEIGHTS
@@ -193,5 +260,7 @@ wildcard_constraints:
     seed=r"\d+",
     fold=r"\d+",
     experiment="[A-Za-z0-9_]+",
+    place="(by_family/[A-Za-z0-9_]+/)?",
+    table="[A-Za-z0-9_]+",
     language_model="[A-Za-z0-9_]+",
     family="[A-Za-z0-9_]+",

@@ -1,4 +1,4 @@
-# Pre-training: one run per recipe that an experiment of evaluate.table1 starts from, and per test fold.
+# Pre-training: one run per recipe that an experiment of table1 and its controls starts from, and per test fold.
 # Scope fold_k: pairs without relatives of the test fold k; all: every pair, as in the paper.
 
 

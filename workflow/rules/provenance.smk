@@ -41,7 +41,7 @@ rule audit:
 
 rule audit_predictions:
     input:
-        metrics="<results>/evaluate/metrics.parquet",
+        metrics=expand("<results>/evaluate/{table}/metrics.parquet", table=MAIN),
         config="<results>/run.json",
     output:
         findings="<results>/audit/prediction_findings.parquet",

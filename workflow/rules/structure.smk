@@ -82,6 +82,54 @@ rule build_interfaces:
         "--interface-nodes {params.interface_nodes} --out {output:q} 2> {log:q}"
 
 
+# the same, cut so wide that complexes are whole
+use rule build_interfaces as build_whole_interfaces with:
+    output:
+        "<results>/interfaces/whole/{shard}.h5",
+    log:
+        "<results>/logs/build_whole_interfaces/{shard}.log",
+    params:
+        code=fingerprint("build-interfaces"),
+        interface_nodes=run.structures.whole_complex_nodes,
+
+
+rule measure_interfaces:
+    input:
+        records="<results>/pra310/select/records.parquet",
+        store="<results>/structures/shards/{shard}/store.h5",
+    output:
+        "<results>/interfaces/features/{shard}.parquet",
+    log:
+        "<results>/logs/measure_interfaces/{shard}.log",
+    conda:
+        "../../envs/copra.yaml"
+    params:
+        code=fingerprint("measure-interfaces"),
+        contact_cutoff_angstrom=run.structures.contact_cutoff_angstrom,
+    shell:
+        "copra measure-interfaces {input.records:q} --store {input.store:q} "
+        "--contact-cutoff-angstrom {params.contact_cutoff_angstrom} --out {output:q} 2> {log:q}"
+
+
+rule score_foldx:
+    input:
+        records="<results>/pra310/select/records.parquet",
+        store="<results>/structures/shards/{shard}/store.h5",
+    output:
+        "<results>/foldx/{shard}.parquet",
+    log:
+        "<results>/logs/score_foldx/{shard}.log",
+    conda:
+        "../../envs/copra.yaml"
+    params:
+        code=fingerprint("score-foldx"),
+        settings=as_json(run.foldx),
+        folder=lambda wildcards, output: os.path.splitext(output[0])[0],
+    shell:
+        "copra score-foldx {input.records:q} --store {input.store:q} --settings {params.settings:q} "
+        "--folder {params.folder:q} --out {output:q} 2> {log:q}"
+
+
 rule build_pair_interfaces:
     input:
         pairs="<results>/pri30k/pri30k.parquet",

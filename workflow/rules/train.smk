@@ -1,14 +1,20 @@
-# One job per experiment, seed and fold; each writes predictions for records it has not seen.
+# One job per experiment, seed and fold; each writes predictions for records it has not seen. Below by_family/<name>/
+# stands the same on the folds of another split family.
 
 
 rule fit_baseline:
     input:
         records="<results>/pra310/select/records.parquet",
-        folds="<results>/split/folds.parquet",
+        folds=folds_of,
+        features=features_of,
+        protein_embeddings=embeddings_of("protein_lm"),
+        rna_embeddings=embeddings_of("rna_lm"),
+        identities=identities_of,
+        energies=energies_of,
     output:
-        "<results>/train/{experiment}/seed_{seed}/fold_{fold}/predictions.parquet",
+        "<results>/{place}train/{experiment}/seed_{seed}/fold_{fold}/predictions.parquet",
     log:
-        "<results>/logs/fit_baseline/{experiment}/seed_{seed}_fold_{fold}.log",
+        "<results>/{place}logs/fit_baseline/{experiment}/seed_{seed}_fold_{fold}.log",
     wildcard_constraints:
         experiment="|".join(CLASSICAL) or "(?!)",
     conda:
@@ -16,24 +22,28 @@ rule fit_baseline:
     params:
         code=fingerprint("fit-baseline"),
         experiment=experiment_json,
+        method=method_of,
     shell:
         "copra fit-baseline {input.records:q} --folds {input.folds:q} --fold {wildcards.fold} "
-        "--seed {wildcards.seed} --name {wildcards.experiment} --experiment {params.experiment:q} "
-        "--out {output:q} 2> {log:q}"
+        "--method {params.method} --seed {wildcards.seed} --name {wildcards.experiment} "
+        "--experiment {params.experiment:q} --features {input.features:q} "
+        "--protein-embeddings {input.protein_embeddings:q} --rna-embeddings {input.rna_embeddings:q} "
+        "--identities {input.identities:q} --energies {input.energies:q} --out {output:q} 2> {log:q}"
 
 
 rule train_fold:
     input:
         records="<results>/pra310/select/records.parquet",
-        folds="<results>/split/folds.parquet",
-        interfaces=expand("<results>/interfaces/pra310/{shard}.h5", shard=STRUCTURE_SHARDS),
+        folds=folds_of,
+        interfaces=interfaces_of,
         protein_embeddings=embeddings_of("protein_lm"),
         rna_embeddings=embeddings_of("rna_lm"),
         pretrained=pretrained_model,
     output:
-        "<results>/train/{experiment}/seed_{seed}/fold_{fold}/predictions.parquet",
+        predictions="<results>/{place}train/{experiment}/seed_{seed}/fold_{fold}/predictions.parquet",
+        history="<results>/{place}train/{experiment}/seed_{seed}/fold_{fold}/history.jsonl",
     log:
-        "<results>/logs/train_fold/{experiment}/seed_{seed}_fold_{fold}.log",
+        "<results>/{place}logs/train_fold/{experiment}/seed_{seed}_fold_{fold}.log",
     wildcard_constraints:
         experiment="|".join(NEURAL) or "(?!)",
     conda:
@@ -42,14 +52,17 @@ rule train_fold:
         gpu=1,
     params:
         code=fingerprint("train-fold"),
+        model_code=lambda wildcards: model_fingerprint(model_of(wildcards)),
         experiment=experiment_json,
-        checkpoint=lambda wildcards, output: os.path.join(os.path.dirname(output[0]), "checkpoint"),
+        method=method_of,
+        checkpoint=lambda wildcards, output: os.path.join(os.path.dirname(output.predictions), "checkpoint"),
         pretrained=lambda wildcards, input: (
             f"--pretrained {shlex.quote(str(input.pretrained))}" if input.pretrained else ""
         ),
     shell:
         "copra train-fold {input.records:q} --folds {input.folds:q} --fold {wildcards.fold} "
-        "--seed {wildcards.seed} --name {wildcards.experiment} --experiment {params.experiment:q} "
-        "--interfaces {input.interfaces:q} --protein-embeddings {input.protein_embeddings:q} "
-        "--rna-embeddings {input.rna_embeddings:q} {params.pretrained} --checkpoint {params.checkpoint:q} "
-        "--out {output:q} 2> {log:q}"
+        "--method {params.method} --seed {wildcards.seed} --name {wildcards.experiment} "
+        "--experiment {params.experiment:q} --interfaces {input.interfaces:q} "
+        "--protein-embeddings {input.protein_embeddings:q} --rna-embeddings {input.rna_embeddings:q} "
+        "{params.pretrained} --checkpoint {params.checkpoint:q} --history {output.history:q} "
+        "--out {output.predictions:q} 2> {log:q}"
