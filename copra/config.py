@@ -7,8 +7,9 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from copra.config_base import Count, Name, Positive, Settings
-from copra.config_experiments import Experiment
+from copra.config_experiments import NETWORK_KINDS, Experiment
 from copra.config_model import Architecture, Coformer, Pretraining
+from copra.config_mutation import Mutations
 from copra.config_split import Split
 
 
@@ -211,6 +212,7 @@ class Config(Settings):
     pretraining: Pretraining
     foldx: FoldXProgram
     experiments: dict[Name, Experiment]
+    mutations: Mutations
     evaluate: Evaluate
 
     @model_validator(mode="before")
@@ -246,7 +248,28 @@ class Config(Settings):
                 self._check_pretrained(f"experiments.{name}", experiment)
         for name, recipe in self.pretraining.recipes.items():
             self._check_language_models(f"pretraining.recipes.{name}", recipe)
+        self._check_mutations()
         return self
+
+    def _check_mutations(self) -> None:
+        for source in self.mutations.parts():
+            if source not in self.sources:
+                raise ValueError(f"mutations: the set '{source}' is none of the sources {sorted(self.sources)}")
+        for name, settings in self.mutations.experiments.items():
+            base = getattr(settings, "base", None)
+            fitting = [
+                other for other, experiment in self.experiments.items()
+                if isinstance(experiment, NETWORK_KINDS)
+                and experiment.protocol == "nested" and not experiment.shuffle_labels
+                and (experiment.model == "deepnap" if settings.kind == "deepnap" else experiment.nodes == "interface")
+                and (settings.kind != "fine_tuned" or isinstance(experiment, Coformer))
+            ]  # fmt: skip
+            if base is not None and base not in fitting:
+                raise ValueError(f"mutations.experiments.{name}.base: '{base}' is none of {fitting}")
+        for base in self.mutations.bases():
+            experiment, most = self.experiments[base], self.structures.interface_nodes
+            if getattr(experiment, "nodes", "") == "interface" and getattr(experiment, "interface_nodes", 0) > most:
+                raise ValueError(f"mutations.table2: '{base}' sees more than structures.interface_nodes ({most})")
 
     def _check_language_models(self, where: str, settings: Settings) -> None:
         for key, family in (("protein_lm", "esm2"), ("rna_lm", "rinalmo")):

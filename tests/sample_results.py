@@ -282,6 +282,8 @@ def _run(folder: Path, results: Path, raw: Path, folds: int, controls: tuple[str
         name: config["sources"][name] | {"version": "1", "filename": f"{name}.csv"} for name in ("prbabv2", "prdbv3")
     }
     config["experiments"] = {name: config["experiments"][of] for name, of in SETTINGS_OF.items()}
+    no_sets = {"cv_source": None, "blind_source": None, "extra_sources": []}
+    config["mutations"] |= no_sets | {"experiments": {}, "table2": []}
     config["evaluate"] |= {
         "table1": list(EXPERIMENTS),
         "table3": [],

@@ -11,11 +11,19 @@ from copra.tables import RNA_CHAIN_TYPES, read_table, write_table
 
 
 def list_sequences(
-    chains: Path, *, records: Path, pri30k: Path, shards: int, out: Path, mutants: Path | None = None
+    chains: Path,
+    *,
+    records: Path,
+    pri30k: Path,
+    shards: int,
+    out: Path,
+    mutants: Path | None = None,
+    mutations: Path | None = None,
 ) -> None:
-    """List the distinct sequences of records, pre-training pairs and mutants, dealt into `shards`.
+    """List the distinct sequences of records, pre-training pairs, mutants and their complexes, dealt into `shards`.
 
-    With a mutant goes the wild type it was made from. A sequence's shard follows from its sha256 alone, so a new
+    With a mutant goes the wild type it was made from, and with its row of `mutations` (`mutation_records`) every chain
+    of its complex, which need not be a record. A sequence's shard follows from its sha256 alone, so a new
     sequence touches one shard only. Raises InputError where a record, a pair or the wild type of a mutant is a
     sequence that no chain has.
     """
@@ -32,6 +40,8 @@ def list_sequences(
             mutant = row["molecule_type"], row["mutant_sha256"]
             wanted.setdefault(mutant, f"{mutants}: {row['mutation_id']}")
             known[mutant] = row["mutant_sequence"]
+    if mutations is not None:
+        wanted = _chains_of_complexes(mutations, chains) | wanted
     missing = [f"{who}: {kind} sequence {key}" for (kind, key), who in wanted.items() if (kind, key) not in known]
     if missing:
         shown = "\n  ".join(sorted(missing)[:10])
@@ -42,6 +52,22 @@ def list_sequences(
     columns = ["sequence_sha256", "molecule_type", "sequence", "n_residues", "shard"]
     types = {"n_residues": "int64", "shard": "int64"}
     write_table(pd.DataFrame(rows, columns=columns).astype(types), out, "sequences")
+
+
+def _chains_of_complexes(mutations: Path, chains: Path) -> dict[tuple[str, str], str]:
+    """(molecule type, sha256) of the chains of the complexes in `mutation_records`, and who asks for each."""
+    table = read_table(chains, "chains")
+    columns = ["pdb_id", "chain", "sequence_sha256"]
+    sums = {(pdb_id, chain): key for pdb_id, chain, key in table[columns].itertuples(index=False, name=None)}
+    wanted = {}
+    for name in sorted(set(read_table(mutations, "mutation_records")["complex_id"])):
+        pdb_id, *sides = name.split(":")
+        for molecule_type, side in zip(("protein", "rna"), sides, strict=True):
+            for chain in side.split(","):
+                if (pdb_id, chain) not in sums:
+                    raise InputError(f"{chains}: no chain {chain} of {pdb_id}, which {mutations} names in {name}")
+                wanted[molecule_type, sums[pdb_id, chain]] = f"{mutations}: {name}"
+    return wanted
 
 
 def _chain_sequences(path: Path) -> dict[tuple[str, str], str]:

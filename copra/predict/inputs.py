@@ -62,7 +62,7 @@ def open_structure(path: Path, model: int | None = None) -> tuple[Structure, str
         structure, copy, warnings = _read_mended(path, copy, name)
         n_models, sha256 = structure.n_models, structure.file_sha256 if copy == given else sha256_of_file(given)
         if model is not None and not 1 <= model <= n_models:
-            raise InputError(f"{path}: expected a model from 1 to {n_models}, found --model {model}")
+            raise InputError(f"{path}: expected a model from 1 to {n_models}, found --coordinates-model {model}")
         if model is not None and model > 1:
             copy = _rewritten(copy, lambda text, is_cif: one_model(text, is_cif, model))
             structure, copy, warnings = _read_mended(path, copy, name)
@@ -70,7 +70,7 @@ def open_structure(path: Path, model: int | None = None) -> tuple[Structure, str
         _check_molecules(path, structure)
         warnings += _confidence(copy, structure)
     if n_models > 1:
-        taken = f"model {model} was taken" if model else "the first was taken (another with --model N)"
+        taken = f"model {model} was taken" if model else "the first was taken (another with --coordinates-model N)"
         warnings.insert(0, f"the file holds {n_models} models; {taken}")
     return structure, sha256, warnings
 

@@ -53,4 +53,5 @@ class Prediction:
     contribution_method: str
     residues: tuple[ResidueView, ...]
     contacts: tuple[tuple[int, int, float], ...]  # indices into residues (protein, RNA), distance in angstrom
+    nearest_rna_identity: tuple[float, ...] = ()  # of the records of nearest_training, in their order
     model: dict[str, str] = field(default_factory=dict)  # experiment, architecture, weights, data, commit, metrics

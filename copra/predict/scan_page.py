@@ -34,6 +34,7 @@ SCAN_COLUMNS = {
 LETTERS = {"protein": "GAVLIMPFWYCSTNQHKRDE", "rna": "ACGU"}
 UNKNOWN = {"protein": "X", "rna": "N"}
 COLOURS_END_AT_PERCENTILE = 98.0
+COARSE_KCAL_MOL = 1.0  # from this limit of the colours on one decimal tells the cells apart
 
 
 @dataclass(frozen=True)
@@ -141,6 +142,11 @@ def colour_limit(blocks: Sequence[ScanBlock]) -> float:
     return figures.colour_limit(values, COLOURS_END_AT_PERCENTILE)
 
 
+def cell_digits(limit: float) -> int:
+    """Decimals of the values in the cells where the colours end at `limit` kcal/mol."""
+    return 1 if limit >= COARSE_KCAL_MOL else 2
+
+
 def write_scan_page(scan: pd.DataFrame, about: ScanAbout, out: Path) -> None:
     """Write the page of a scan; `scan` has `SCAN_COLUMNS`.
 
@@ -158,7 +164,8 @@ def write_scan_page(scan: pd.DataFrame, about: ScanAbout, out: Path) -> None:
         TEMPLATE, page_style=Markup(STYLE.read_text()), policy=content_policy([script]), script=Markup(script),
         data=Markup(json_in_script(_page_data(blocks, limit))), about=about, notices=list(dict.fromkeys(notices)),
         dg=figures.signed(about.dg_kcal_mol, 2), temperature_k=f"{about.temperature_k:.6g}",
-        legend=figures.legend(limit, 1), limit=f"{limit:.1f}", n_residues=len(counts), n_substitutions=sum(counts),
+        legend=figures.legend(limit, cell_digits(limit)), limit=f"{limit:.{cell_digits(limit)}f}",
+        n_residues=len(counts), n_substitutions=sum(counts),
         blocks=[_shown_block(block, limit) for block in blocks],
     )  # fmt: skip
     with replacing(out) as temporary:
@@ -198,8 +205,8 @@ def _shown_block(block: ScanBlock, limit: float) -> dict[str, Any]:
                 title = f"{row.chain}:{row.name}{letter}  {figures.signed(value, 2)} kcal/mol"
                 cells.append(
                     {
-                        "kind": "value", "text": figures.signed(value, 1), "title": title, "colour": colour,
-                        "ink": figures.text_colour(colour),
+                        "kind": "value", "text": figures.signed(value, cell_digits(limit)), "title": title,
+                        "colour": colour, "ink": figures.text_colour(colour),
                     }
                 )  # fmt: skip
             else:

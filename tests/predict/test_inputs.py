@@ -138,7 +138,7 @@ def test_thirty_models(tmp_path: Path, complex_: gemmi.Structure, kind: str) -> 
     text = cif(many) if kind == "cif" else many.make_pdb_string(gemmi.PdbWriteOptions(minimal=True))
     path = written(tmp_path / f"ensemble.{kind}", text)
     first, sha256, warnings = open_structure(path)
-    assert warnings == ["the file holds 30 models; the first was taken (another with --model N)"]
+    assert warnings == ["the file holds 30 models; the first was taken (another with --coordinates-model N)"]
     last, sha256_of_last, warnings = open_structure(path, 30)
     assert warnings == ["the file holds 30 models; model 30 was taken"]
     assert sha256 == sha256_of_last == last.file_sha256
@@ -148,7 +148,7 @@ def test_thirty_models(tmp_path: Path, complex_: gemmi.Structure, kind: str) -> 
     assert last.chain_ids == first.chain_ids
     assert last.sequences == first.sequences
     for wrong in (0, -1, 31):
-        assert f"expected a model from 1 to 30, found --model {wrong}" in refused(path, wrong)
+        assert f"expected a model from 1 to 30, found --coordinates-model {wrong}" in refused(path, wrong)
 
 
 def test_atoms_without_chain_ids_are_parted(tmp_path: Path, complex_: gemmi.Structure) -> None:

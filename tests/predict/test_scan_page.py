@@ -20,6 +20,7 @@ from copra.predict import figures
 from copra.predict.scan_page import (
     COLOURS_END_AT_PERCENTILE,
     LETTERS,
+    SCAN_COLUMNS,
     ScanAbout,
     scan_blocks,
     write_scan_page,
@@ -197,3 +198,10 @@ def test_large_scans_stay_a_picture(tmp_path: Path) -> None:
     height, width, _ = pixels(tmp_path / "scan.png").shape
     assert width < 5000
     assert height < 3000
+
+
+@pytest.mark.parametrize(("scale", "shown"), [(1.0, "+1.2"), (0.01, "+0.01")])
+def test_small_effects_get_another_decimal(tmp_path: Path, scale: float, shown: str) -> None:
+    rows = [("A", "protein", 5, "", "K", letter, 1.24 * scale) for letter in "AR"]
+    _, cells = page(tmp_path, pd.DataFrame(rows, columns=list(SCAN_COLUMNS)))
+    assert [text for kind, _, _, text in cells.rows[0] if kind == "value"] == [shown, shown]

@@ -79,6 +79,7 @@ rule table_page:
 rule report:
     input:
         tables=expand("<results>/{table}/{table}.tsv", table=MAIN),
+        mutations=["<results>/mutations/metrics.parquet"] if TABLE2 else [],
         families=expand("<results>/{place}evaluate/families/metrics.parquet", place=PLACES),
         audit="<results>/audit/findings.parquet",
         predictions="<results>/audit/prediction_findings.parquet",
@@ -94,7 +95,7 @@ rule report:
     params:
         code=fingerprint("report"),
         results=lambda wildcards, input: os.path.dirname(input.config),
-        tables=MAIN,
+        tables=[*MAIN, *(["table2"] if TABLE2 else [])],
     shell:
         "copra report {params.results:q} --config {input.config:q} --tables {params.tables} --out {output:q} 2> {log:q}"
 
