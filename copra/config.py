@@ -174,6 +174,7 @@ class Evaluate(Settings):
     bootstrap_samples: Annotated[int, Field(ge=100)]
     confidence: Annotated[float, Field(gt=0.5, lt=1)]
     coverages: list[Annotated[float, Field(gt=0.5, lt=1)]]  # of the split-conformal intervals
+    compare_with_paper: bool  # show the paper's numbers beside ours: of use where both are of the same complexes
     title: str
     notice: str
     noise_ceiling_pcc: Annotated[float, Field(gt=0, le=1)] | None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from copra.errors import InputError
@@ -36,6 +36,10 @@ class Published:
     """All numbers of the paper, in the order of the file; without any where there is no file."""
 
     numbers: tuple[Number, ...]
+
+    def without_numbers(self) -> Published:
+        """The paper's rows with their names alone, for records that the paper did not measure."""
+        return Published(tuple(replace(number, value="") for number in self.numbers))
 
     def find(self, table: str, experiment: str, subset: str, aggregate: str, metric: str) -> Number | None:
         """The paper's number for one of our cells (errors in kcal/mol); None where it has none."""

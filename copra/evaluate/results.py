@@ -117,6 +117,8 @@ def read_results(
         others = sorted(set(frames[kind]["results_table"]) - {name})
         if others:
             raise InputError(f"{path}: expected rows of the results table '{name}', found {others}")
+    if not settings.compare_with_paper:
+        published = published.without_numbers()
     order = [*tables[name], *sorted(set(frames["metrics"]["experiment"]) - set(tables[name]))]
     return Results(
         name=name, order=order, settings=settings, published=published, folder=folder,

@@ -79,8 +79,11 @@ def _main(results: Results) -> list[Section]:
     for subset, name in SUBSET_NAMES.items():
         if subset not in set(results.metrics["subset"]):
             continue
-        grids = [grid for grid in (_main_grid(results, subset, kind) for kind in AGGREGATE_NAMES) if grid]
-        found += [Section(name, grids=grids[:1]), Section(f"{name}: pooled and ensemble", grids=grids[1:], folded=True)]
+        # with one seed the mean over seeds is that seed's predictions
+        kinds = [kind for kind in AGGREGATE_NAMES if kind != "ensemble" or len(results.settings.seeds) > 1]
+        grids = [grid for grid in (_main_grid(results, subset, kind) for kind in kinds) if grid]
+        others = " and ".join(kinds[1:])
+        found += [Section(name, grids=grids[:1]), Section(f"{name}: {others}", grids=grids[1:], folded=True)]
     return [section for section in found if section.grids]
 
 

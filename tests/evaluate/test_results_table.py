@@ -162,6 +162,23 @@ def test_our_numbers_are_those_of_the_metrics_and_the_papers_those_of_its_file(
     assert "Rows of the paper that are not in this run: LM+LR, LM+RF" in text
 
 
+def test_the_papers_numbers_can_be_left_out_and_its_names_stay(files: Files, write: Callable[..., str]) -> None:
+    text = write(compare_with_paper=False)
+    head, _, *rows = rows_after(text, "## PRA310 (all records)\n")
+    assert head == ["row", "experiment", "RMSE", "MAE", "PCC", "SCC", "n", "status", "commit"]
+    assert [row[0] for row in rows] == ["forest_lengths", "CoPRA (scratch)", "FoldX", "GVP"]
+    assert "Paper:" not in text
+    assert "Rows of the paper" not in text
+    told = pd.read_csv(files["markdown"].with_suffix(".tsv"), sep="\t", keep_default_na=False)
+    assert set(told["paper_value"]) == {""}
+
+
+def test_with_one_seed_there_is_no_table_of_an_ensemble(write: Callable[..., str]) -> None:
+    text = write(seeds=[2024])
+    assert "## PRA310 (all records): pooled\n" in text
+    assert wording.AGGREGATE_NAMES["ensemble"] not in text.split("## By label grade")[0]
+
+
 def test_rows_without_numbers_tell_their_cause(write: Callable[..., str]) -> None:
     text = write(table1=[*NAMES, "ipa"])
     for heading in ("## PRA310 (all records)\n", "## PRA201 (one protein and one RNA chain)\n"):
