@@ -195,7 +195,8 @@ def _metric_rows(judged: list[Judged], cells: list[Cell], confidence: float) -> 
                 value = low = high = float("nan")
                 if one.problem is None:
                     value = scores.value[place[one.name]]
-                    low, high = interval(scores.samples[place[one.name]], confidence)
+                    if cell.subset.n_clusters > 1:  # samples of one cluster are all alike, and would promise certainty
+                        low, high = interval(scores.samples[place[one.name]], confidence)
                 numbers = {"value": number(value), "ci_low": number(low), "ci_high": number(high)}
                 rows.append(said | numbers | {"metric": metric})
     return rows
