@@ -76,6 +76,7 @@ STAGES: dict[str, dict[str, tuple[str, str]]] = {
         "evaluate-pretraining": ("copra.evaluate.pretraining", "what a pre-trained model knows of held-out pairs"),
         "evaluate": ("copra.evaluate.metrics", "metrics with intervals, from predictions"),
         "write-table": ("copra.evaluate.tables", "a results table as Markdown and TSV"),
+        "table-page": ("copra.evaluate.report", "the self-contained HTML page of one results table"),
         "report": ("copra.evaluate.report", "the self-contained HTML report"),
     },
     "provenance": {
