@@ -171,6 +171,7 @@ class Evaluate(Settings):
     by_family: ByFamily
     compare_with: list[Name]  # experiments of table1 whose paired difference from every other is told
     seeds: Annotated[list[int], Field(min_length=1)]
+    control_seeds: Annotated[list[int], Field(min_length=1)]  # each deals the labels of the controls anew
     bootstrap_samples: Annotated[int, Field(ge=100)]
     confidence: Annotated[float, Field(gt=0.5, lt=1)]
     coverages: list[Annotated[float, Field(gt=0.5, lt=1)]]  # of the split-conformal intervals
@@ -184,6 +185,14 @@ class Evaluate(Settings):
         named = {name: list(getattr(self, name)) for name in ("table1", "table3", "table4", "figure3")}
         named["controls"] = [control_name(name) for name in self.controls]
         return {name: experiments for name, experiments in named.items() if experiments}
+
+    def seeds_of(self, table: str) -> list[int]:
+        """The seeds of the experiments of a table."""
+        return self.control_seeds if table == "controls" else self.seeds
+
+    def of_table(self, table: str) -> Evaluate:
+        """These settings with the seeds of one table."""
+        return self.model_copy(update={"seeds": self.seeds_of(table)})
 
     def experiments(self) -> list[str]:
         """Every experiment of every table and of by_family, each once, in order."""

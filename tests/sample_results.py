@@ -291,6 +291,7 @@ def _run(folder: Path, results: Path, raw: Path, folds: int, controls: tuple[str
         "by_family": {"families": [], "experiments": []},
         "compare_with": ["forest"],
         "seeds": [1, 2],
+        "control_seeds": [1, 2],
         "bootstrap_samples": 200,
         "noise_ceiling_pcc": 0.9,
     }
