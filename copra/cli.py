@@ -77,7 +77,7 @@ STAGES: dict[str, dict[str, tuple[str, str]]] = {
         "predict-mutations": ("copra.mutation.zero_shot", "ddG as a difference of two predictions of dG"),
         "train-mutations": ("copra.mutation.finetune", "train a model of dG on to ddG outside one fold"),
         "gather-mutations": ("copra.mutation.gather", "join the predictions of fine-tuned models, with their means"),
-        "measure-mutations": ("copra.mutation.measure", "measure where mutations lie in their complexes, for baselines"),
+        "measure-mutations": ("copra.mutation.measure", "measure where mutations lie, for baselines"),
         "score-foldx-mutations": ("copra.mutation.foldx", "run the user's own FoldX on one shard's mutations"),
         "fit-mutation-baseline": ("copra.mutation.baselines", "predict ddG with a baseline"),
     },
@@ -95,6 +95,7 @@ STAGES: dict[str, dict[str, tuple[str, str]]] = {
         "evaluate-mutations": ("copra.evaluate.mutation_metrics", "metrics of mutation effects, from predictions"),
         "write-mutation-table": ("copra.evaluate.mutation_table", "Table 2 as Markdown, TSV and an HTML page"),
         "write-table": ("copra.evaluate.tables", "a results table as Markdown and TSV"),
+        "table-page": ("copra.evaluate.report", "the self-contained HTML page of one results table"),
         "report": ("copra.evaluate.report", "the self-contained HTML report"),
     },
     "provenance": {

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from copra.config import Evaluate
+from copra.config_evaluate import Evaluate
 from copra.config_file import load_config
 from copra.config_mutation import MeanEffect, MutationExperiment, ZeroShot
 from copra.evaluate.mutation_metrics import evaluate_mutations

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from copra.config import control_name
+from copra.config_evaluate import control_name
 from copra.config_file import load_config, parse_config
 from copra.evaluate.metrics import evaluate
 from copra.files import sha256_of_file, sha256_of_text
@@ -293,6 +293,7 @@ def _run(folder: Path, results: Path, raw: Path, folds: int, controls: tuple[str
         "by_family": {"families": [], "experiments": []},
         "compare_with": ["forest"],
         "seeds": [1, 2],
+        "control_seeds": [1, 2],
         "bootstrap_samples": 200,
         "noise_ceiling_pcc": 0.9,
     }

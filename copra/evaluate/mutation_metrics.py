@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from copra.config import Evaluate
+from copra.config_evaluate import Evaluate
 from copra.config_mutation import MutationExperiment
 from copra.errors import InputError
 from copra.evaluate.bootstrap import bootstrap_weights, number

@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 import pandas as pd
 
-from copra.config import Evaluate
+from copra.config_evaluate import Evaluate
 from copra.decisions import rows_as_dicts
 from copra.evaluate.grids import Cell
 from copra.evaluate.mutation_sets import SUBSETS, TRAININGS

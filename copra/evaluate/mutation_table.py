@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from copra.config import Evaluate
+from copra.config_evaluate import Evaluate
 from copra.evaluate.grids import escape, section_as_markdown
 from copra.evaluate.html import render
 from copra.evaluate.mutation_figures import mutation_scatter, null_bands, panel_words
@@ -83,7 +83,7 @@ def read_mutation_results(
     order = [*experiments, *sorted(set(frame["experiment"]) - set(experiments))]
     return MutationResults(
         metrics=frame, records=read_records(records), order=order, settings=settings, folder=folder,
-        published=published if getattr(settings, "compare_with_paper", True) else published.without_numbers(),
+        published=published if settings.compare_with_paper else published.without_numbers(),
         commit=str(run.get("git_commit") or "unknown"), machine=str(run.get("machine") or "unknown"),
     )  # fmt: skip
 

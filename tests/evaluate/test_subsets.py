@@ -33,8 +33,11 @@ PLACES = {
 ALIKE = {(0, 2): 0.3, (0, 1): 0.99, (1, 4): 0.7, (3, 5): 0.2999, (2, 6): 0.9, (6, 7): 0.7, (7, 8): 0.69}
 
 
-def make(folder: Path) -> dict[str, Path]:
-    """Records, folds and identities by hand: three folds of two records, and three records in none."""
+def make(folder: Path, cluster: dict[str, str] | None = None) -> dict[str, Path]:
+    """Records, folds and identities by hand: three folds of two records, and three records in none.
+
+    Each record is a cluster of its own but for those that `cluster` names.
+    """
     records, folds, sequences = [], [], {}
     for number, (name, (own, fold, of)) in enumerate(PLACES.items()):
         texts = {"protein": protein(own), "rna": rna(of)}
@@ -45,7 +48,7 @@ def make(folder: Path) -> dict[str, Path]:
         records.append(fill("records", record_id=name, dg_kcal_mol=-5.0 - number, label_grade=grade,
                             in_pra201=number < 5, **values))  # fmt: skip
         if fold is not None:
-            folds.append({"record_id": name, "cluster": name, "fold": fold})
+            folds.append({"record_id": name, "cluster": (cluster or {}).get(name, name), "fold": fold})
     rows = []
     keys = sorted(sequences)
     for i, b in enumerate(keys):
@@ -129,8 +132,10 @@ def predict(folder: Path, paths: dict[str, Path], drop: tuple[int, int, str] | N
     return {f"{seed}_{fold}": folder / f"{seed}_{fold}.parquet" for seed in SEEDS for fold in FOLDS}
 
 
-def scored(folder: Path, drop: tuple[int, int, str] | None = None) -> tuple[pd.DataFrame, pd.DataFrame]:
-    paths = make(folder)
+def scored(
+    folder: Path, drop: tuple[int, int, str] | None = None, cluster: dict[str, str] | None = None
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    paths = make(folder, cluster)
     predictions = predict(folder, paths, drop)
     settings = load_config(ROOT / "config.yaml").evaluate
     settings = settings.model_copy(update={"seeds": list(SEEDS), "bootstrap_samples": 200})
@@ -159,6 +164,15 @@ def test_the_external_ensemble_is_the_mean_over_seeds_and_folds(tmp_path: Path) 
     assert len(alone) == 6
     assert metrics.loc[("external", "pooled", "pcc"), "value"] == pytest.approx(np.mean(alone))
     assert metrics.loc[("all", "pooled", "pcc"), "n_records"] == 6  # external records are in no other subset
+
+
+def test_records_of_one_cluster_have_a_value_but_no_interval(tmp_path: Path) -> None:
+    metrics, _ = scored(tmp_path, cluster={"r4": "r1"})
+    rows = metrics.xs("rmse", level="metric").xs("pooled", level="aggregate")
+    assert rows["value"].notna().all()
+    assert rows.loc["protein_identity_70_or_more", ["n_records", "n_clusters"]].tolist() == [2, 1]
+    assert rows.loc["protein_identity_70_or_more", ["ci_low", "ci_high"]].isna().all()
+    assert rows.loc["all", ["ci_low", "ci_high"]].notna().all()
 
 
 def test_an_external_record_that_one_fold_does_not_predict_fails(tmp_path: Path) -> None:

@@ -215,7 +215,7 @@ def predictions_of(wildcards):
         "<results>/{place}train/{experiment}/seed_{seed}/fold_{fold}/predictions.parquet",
         place=wildcards.place,
         experiment=TABLES[wildcards.table],
-        seed=run.evaluate.seeds,
+        seed=run.evaluate.seeds_of(wildcards.table),
         fold=held_out(family_of(wildcards)),
     )
 

@@ -70,10 +70,10 @@ rule table_page:
     conda:
         "../../envs/copra.yaml"
     params:
-        code=fingerprint("report"),
+        code=fingerprint("table-page"),
         results=lambda wildcards, input: os.path.dirname(input.config),
     shell:
-        "copra report {params.results:q} --config {input.config:q} --tables {wildcards.table} --out {output:q} 2> {log:q}"
+        "copra table-page {params.results:q} --config {input.config:q} --table {wildcards.table} --out {output:q} 2> {log:q}"
 
 
 rule report:
