@@ -45,12 +45,12 @@ WANTED = "expected an mmCIF or PDB file, gzipped or not"
 def open_structure(path: Path, model: int | None = None) -> tuple[Structure, str, list[str]]:
     """Read a file of one or more models: the structure, the sha256 of the file's bytes, and warnings.
 
-    Of several models the first is taken, or `model`, counted from 1 in the order of the file. The structure bears
-    the name of the file made safe. Where the file is recognised as a predicted one whose B-factors are confidences,
-    `arrays` holds one more array, `confidence.PLDDT` [R], 0 to 100.
+    Of several models `model` is taken, counted from 1 in the order of the file; which one is the user's to say, as
+    each would have its own dG. The structure bears the name of the file made safe. Where the file is recognised as a
+    predicted one whose B-factors are confidences, `arrays` holds one more array, `confidence.PLDDT` [R], 0 to 100.
 
     Raises InputError, one line with the file's name, where it is not there, no coordinate file, damaged, lacks the
-    model, or holds no protein or no RNA.
+    model, has several and none is named, or holds no protein or no RNA.
     """
     head, zipped = _head(path)
     ending = _format(path, head, zipped) + (".gz" if zipped else "")
@@ -61,6 +61,10 @@ def open_structure(path: Path, model: int | None = None) -> tuple[Structure, str
         copy = _rewritten(given, lambda text, _: text) if head.startswith(BYTE_ORDER_MARK) else given
         structure, copy, warnings = _read_mended(path, copy, name)
         n_models, sha256 = structure.n_models, structure.file_sha256 if copy == given else sha256_of_file(given)
+        if model is None and n_models > 1:
+            raise InputError(
+                f"{path}: the file holds {n_models} models; say which with --coordinates-model 1 to {n_models}"
+            )
         if model is not None and not 1 <= model <= n_models:
             raise InputError(f"{path}: expected a model from 1 to {n_models}, found --coordinates-model {model}")
         if model is not None and model > 1:
@@ -70,8 +74,7 @@ def open_structure(path: Path, model: int | None = None) -> tuple[Structure, str
         _check_molecules(path, structure)
         warnings += _confidence(copy, structure)
     if n_models > 1:
-        taken = f"model {model} was taken" if model else "the first was taken (another with --coordinates-model N)"
-        warnings.insert(0, f"the file holds {n_models} models; {taken}")
+        warnings.insert(0, f"the file holds {n_models} models; model {model} was taken")
     return structure, sha256, warnings
 
 

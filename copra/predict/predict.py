@@ -52,7 +52,7 @@ def predict(
     files       mmCIF or PDB, deposited, predicted or docked, gzipped or not
     --model     folder of a model package; `copra models` lists them
     --protein, --rna  the chains of the complex, joined by commas (author ids); without them the chains that touch
-    --coordinates-model  which model of a file with several (NMR), counted from 1; without it the first, with a warning
+    --coordinates-model  which model of a file with several (NMR), counted from 1; such a file is refused without it
     --temperature-k  of Kd, in kelvin. dG is what the model was trained on, labels at the temperatures of their own
                 measurements; Kd = exp(dG / RT) takes dG as the same at this temperature
     --coverage  how often the interval shall hold the measured dG (conformal, from records no model had seen)

@@ -115,10 +115,10 @@ def test_all_starts_from_a_model_that_saw_the_wild_types_and_unseen_from_one_tha
 
 @pytest.mark.parametrize("head", ["paper", "official"])
 def test_fine_tuning_learns_and_says_both_directions(world: MutationWorld, tmp_path: Path, head: str) -> None:
-    said = tuned(world, tmp_path, ddg_head=head, epochs=8, batch_size=12)
+    said = tuned(world, tmp_path, ddg_head=head, epochs=12)
     lines = (tmp_path / "history.jsonl").read_text().splitlines()
     losses = [float(line.split('"training_loss": ')[1].split(",")[0]) for line in lines]
-    assert min(losses) < 0.9 * losses[0]
+    assert min(losses) < 0.7 * losses[0]
     opposite = np.allclose(said["predicted_ddg_kcal_mol"], -said["predicted_reverse_ddg_kcal_mol"], atol=1e-6)
     assert opposite == (head == "paper")
     assert set(said["architecture"]) == {f"paper, trained on to ddG with the {head} head"}
