@@ -62,9 +62,8 @@ def open_structure(path: Path, model: int | None = None) -> tuple[Structure, str
         structure, copy, warnings = _read_mended(path, copy, name)
         n_models, sha256 = structure.n_models, structure.file_sha256 if copy == given else sha256_of_file(given)
         if model is None and n_models > 1:
-            raise InputError(
-                f"{path}: the file holds {n_models} models; say which with --coordinates-model 1 to {n_models}"
-            )
+            which = f"--coordinates-model 1 to {n_models} to say which"
+            raise InputError(f"{path}: found {n_models} models, expected one, or {which}")
         if model is not None and not 1 <= model <= n_models:
             raise InputError(f"{path}: expected a model from 1 to {n_models}, found --coordinates-model {model}")
         if model is not None and model > 1:

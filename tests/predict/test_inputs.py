@@ -137,7 +137,7 @@ def test_thirty_models(tmp_path: Path, complex_: gemmi.Structure, kind: str) -> 
     many = models(complex_, 30)
     text = cif(many) if kind == "cif" else many.make_pdb_string(gemmi.PdbWriteOptions(minimal=True))
     path = written(tmp_path / f"ensemble.{kind}", text)
-    assert "the file holds 30 models; say which with --coordinates-model 1 to 30" in refused(path)
+    assert "found 30 models, expected one, or --coordinates-model 1 to 30 to say which" in refused(path)
     first, sha256, warnings = open_structure(path, 1)
     assert warnings == ["the file holds 30 models; model 1 was taken"]
     last, sha256_of_last, warnings = open_structure(path, 30)
