@@ -77,11 +77,7 @@ def select_mutations(
     them; `records` and `folds` are the labelled complexes and their split. Every stated effect of a named source ends
     in `out` or, with a reason, in `rejects`: those of `refused` as they stand there, and `no_complex` where no complex
     holds the mutated chain. `interfaces` holds the wild type's interface of each complex.
-
-    The complex is what `choose_complex` says of the partners of the mutated chain: they are found by naming that
-    chain, then named themselves, so that a homodimer on one RNA is one complex, mutated in both chains. Where that
-    leaves the limits of PRA310 or loses the chain, it is the mutated chain with its partners. A chain without
-    partners is stood for by a copy of the entry, a chain of the same sequence, that has some.
+    Which complex that is: `complex_of`, and where the named chain touches nothing, that of its first copy that does.
     """
     part = {name: kind for names, kind in ((cv_sources, "cv"), (blind_sources, "blind"), (extra_sources, "extra"))
             for name in names}  # fmt: skip
@@ -161,7 +157,10 @@ def _cut_complex(structure: Structure, row: Any, cutting: Cutting, cut: Cut) -> 
 
 
 def complex_of(structure: Structure, chain: str, is_protein: bool, cutting: Cutting) -> ChosenComplex:
-    """The complex of a mutated chain; see `select_mutations`.
+    """The complex of a mutated chain: what `choose_complex` says of its partners.
+
+    They are found by naming that chain, then named themselves, so that a homodimer on one RNA is one complex, mutated
+    in both chains. Where that leaves the limits of PRA310 or loses the chain, it is the chain with its partners.
 
     Raises InputError where the chain touches no chain of the other molecule.
     """

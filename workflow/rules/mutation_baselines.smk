@@ -38,8 +38,8 @@ def full_sequences(name):
 
 def base_package(wildcards):
     """The models of dG that a baseline takes the difference of; nothing for others."""
-    experiment = run.mutations.experiments[wildcards.experiment]
-    return f"<results>/models/{experiment.base}/model.json" if experiment.kind == "deepnap" else []
+    is_difference = run.mutations.experiments[wildcards.experiment].kind == "deepnap"
+    return package_of_base(wildcards) if is_difference else []
 
 
 rule measure_mutations:
