@@ -30,6 +30,7 @@ from copra.tables import TABLES, concat_tables, read_table, write_table
 log = logging.getLogger(__name__)
 
 NO_COMPLEX = "no_complex"  # neither the named chain nor a copy of it touches a chain of the other molecule
+REPEATED = "in_another_set"  # the same exchange in the same sequence is in the cross-validated or the blind set
 
 
 @dataclass
@@ -75,40 +76,60 @@ def select_mutations(
 
     `mutations` are the stated effects of the sources, `mutants` and `refused` what `copra apply-mutations` made of
     them; `records` and `folds` are the labelled complexes and their split. Every stated effect of a named source ends
-    in `out` or, with a reason, in `rejects`: those of `refused` as they stand there, and `no_complex` where no complex
-    holds the mutated chain. `interfaces` holds the wild type's interface of each complex.
+    in `out` or, with a reason, in `rejects`: those of `refused` as they stand there, `in_another_set` for an extra one
+    that another set holds too, `no_complex` where none holds the mutated chain. `interfaces` holds the wild types'.
     Which complex that is: `complex_of`, and where the named chain touches nothing, that of its first copy that does.
     """
-    part = {name: kind for names, kind in ((cv_sources, "cv"), (blind_sources, "blind"), (extra_sources, "extra"))
-            for name in names}  # fmt: skip
-    stated = concat_tables(mutations, "mutations")
-    stated = stated[stated["source"].isin(part)].set_index("mutation_id")
+    part = (
+        dict.fromkeys(cv_sources, "cv") | dict.fromkeys(blind_sources, "blind") | dict.fromkeys(extra_sources, "extra")
+    )
+    every = concat_tables(mutations, "mutations").to_dict("records")
+    stated = {row["mutation_id"]: row for row in every if row["source"] in part}
     table = read_table(mutants, "mutants")
-    table = table[table["mutation_id"].isin(stated.index)]
+    table = table[table["mutation_id"].isin(list(stated))]
     lost = read_table(refused, "rejects")
     bad: list[dict[Any, Any]] = lost[lost["source"].isin(part)].to_dict("records")
     cutting = Cutting(contact_cutoff_angstrom, _limits(limits, interface_nodes), interface_nodes)
     good: list[dict[str, Any]] = []
     cut = Cut()
-    for row, found in _chosen(table, stores, cutting, cut):
-        told = stated.loc[row["mutation_id"]]
+    repeated = repetitions(table, part)
+    bad += [_reject(stated[name], REPEATED, f"found as {other} too") for name, other in repeated.items()]
+    for row, found in _chosen(table[~table["mutation_id"].isin(list(repeated))], stores, cutting, cut):
+        told = stated[row["mutation_id"]]
         if isinstance(found, str):
-            said = {name: told[name] for name in ("source", "source_row", "raw_text")}
-            bad.append({**said, "reason": NO_COMPLEX, "detail": found})
+            bad.append(_reject(told, NO_COMPLEX, found))
         else:
             good.append({**found, "part": part[row["source"]], "ddg_kcal_mol": told["ddg_mut_minus_wt_kcal_mol"],
                          "temperature_k": told["temperature_k"]})  # fmt: skip
-    if len(good) + len(bad) != len(stated):
-        raise InputError(
-            f"{mutants} and {refused}: expected {len(stated)} mutations, as stated, found {len(good) + len(bad)}"
-        )
+    if (n_found := len(good) + len(bad)) != len(stated):
+        raise InputError(f"{mutants} and {refused}: expected {len(stated)} mutations, as stated, found {n_found}")
     frame = _related(good, cut, records, folds, n_folds, related_identity, scoring, threads)
     write_table(frame, out, "mutation_records")
     write_table(pd.DataFrame(bad, columns=TABLES["rejects"].schema().names), rejects, "rejects")
     write_interfaces(list(cut.interfaces.values()), interfaces)
-    counts = ", ".join(f"{name} {n}" for name, n in sorted(Counter(row["reason"] for row in bad).items()))
-    log.info("mutations: %d of %d, by part %s; refused: %s", len(frame), len(stated),
-             dict(sorted(Counter(frame["part"]).items())), counts or "none")  # fmt: skip
+    kept, lost_by = (dict(sorted(Counter(names).items())) for names in (frame["part"], [row["reason"] for row in bad]))
+    log.info("mutations: %d of %d, by part %s; refused: %s", len(frame), len(stated), kept, lost_by or "none")
+
+
+def repetitions(mutants: pd.DataFrame, part: dict[str, str]) -> dict[str, str]:
+    """Mutations of the extra sets whose wild type and mutant are those of another set: their ids and the other's.
+
+    `mutants` is the table of that name, `part` says of each source whether it is `cv`, `blind` or `extra`.
+    """
+    names = mutants.sort_values("mutation_id")
+    keys = list(zip(names["wildtype_sha256"], names["mutant_sha256"], strict=True))
+    is_extra = (names["source"].map(part) == "extra").tolist()
+    ids = names["mutation_id"].tolist()
+    first: dict[tuple[str, str], str] = {}
+    for key, extra, name in zip(keys, is_extra, ids, strict=True):
+        if not extra:
+            first.setdefault(key, name)
+    return {name: first[key] for key, extra, name in zip(keys, is_extra, ids, strict=True) if extra and key in first}
+
+
+def _reject(told: dict[Any, Any], reason: str, detail: str) -> dict[Any, Any]:
+    said = {name: told[name] for name in ("source", "source_row", "raw_text")}
+    return {**said, "reason": reason, "detail": detail}
 
 
 def _limits(settings: Pra310, interface_nodes: int) -> ComplexLimits:

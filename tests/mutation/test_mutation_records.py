@@ -8,9 +8,10 @@ import pandas as pd
 import pytest
 from mutation_world import PDB_IDS, SETS, MutationWorld, mutation_world, select
 
+from copra.mutation.records import repetitions
 from copra.mutation.relations import deal_clusters
 from copra.structure.store import interface_ids
-from copra.tables import read_table
+from copra.tables import read_table, write_table
 
 
 @pytest.fixture(scope="module")
@@ -27,15 +28,21 @@ def test_every_mutation_ends_in_the_records_or_with_a_reason(world: MutationWorl
     stated = [
         name for part in SETS for name in read_table(world.folder / f"{part}.parquet", "mutations")["mutation_id"]
     ]
-    assert sorted(read_table(world.records, "mutation_records")["mutation_id"]) == sorted(stated)
+    kept = set(read_table(world.records, "mutation_records")["mutation_id"])
+    refused = read_table(world.folder / "rejects.parquet", "rejects")
+    assert kept < set(stated)
+    assert len(kept) + len(refused) == len(stated)
+    assert set(refused["source"] + refused["reason"]) == {"extrain_another_set"}  # entries with one protein
     far = {"contact_cutoff_angstrom": 0.001}
     files = {"out": tmp_path / "r.parquet", "rejects": tmp_path / "x.parquet", "interfaces": tmp_path / "i.h5"}
     select(world, **far, **files)
     assert read_table(files["out"], "mutation_records").empty
     rejects = read_table(files["rejects"], "rejects")
     assert len(rejects) == len(stated)
-    assert set(rejects["reason"]) == {"no_complex"}
-    assert rejects["detail"].str.contains("expected chains that touch").all()
+    assert set(rejects["reason"]) == {"no_complex", "in_another_set"}
+    far_apart = rejects[rejects["reason"] == "no_complex"]
+    assert len(far_apart) == len(kept)
+    assert far_apart["detail"].str.contains("expected chains that touch").all()
 
 
 def test_a_homodimer_on_one_rna_is_one_complex_mutated_in_both_chains(table: pd.DataFrame) -> None:
@@ -81,3 +88,30 @@ def test_the_same_bytes_whatever_the_order_of_files(world: MutationWorld, tmp_pa
     select(world, mutations=[world.folder / f"{part}.parquet" for part in reversed(SETS)], **files)
     assert files["out"].read_bytes() == world.records.read_bytes()
     assert files["interfaces"].read_bytes() == world.interfaces.read_bytes()
+
+
+def test_an_extra_mutation_that_another_set_holds_is_refused_with_its_name() -> None:
+    rows = [
+        ("extra:1", "c", "w", "m"), ("blind:1", "b", "w", "m"), ("cv:1", "a", "w", "n"), ("extra:2", "c", "w", "n"),
+        ("extra:3", "c", "w", "o"), ("extra:4", "c", "v", "m"), ("extra:5", "c", "w", "o"),
+    ]  # fmt: skip
+    table = pd.DataFrame(rows, columns=["mutation_id", "source", "wildtype_sha256", "mutant_sha256"])
+    found = repetitions(table, {"a": "cv", "b": "blind", "c": "extra"})
+    assert found == {"extra:1": "blind:1", "extra:2": "cv:1"}
+
+
+def test_a_repeated_mutation_ends_in_the_rejects(world: MutationWorld, tmp_path: Path) -> None:
+    files = {}
+    for name, table in (("cv", "mutations"), ("mutants", "mutants")):
+        rows = read_table(world.folder / f"{name}.parquet", table)
+        rows = rows[rows["source"] == "cv"]
+        twins = rows.assign(source="extra", mutation_id="twin of " + rows["mutation_id"])
+        files[name] = tmp_path / f"{name}.parquet"
+        write_table(pd.concat([rows, twins]), files[name], table)
+    out = {"out": tmp_path / "r", "rejects": tmp_path / "x", "interfaces": tmp_path / "i.h5"}
+    select(world, mutants=files["mutants"], mutations=[files["cv"]], **out)
+    kept, rejects = read_table(out["out"], "mutation_records"), read_table(out["rejects"], "rejects")
+    assert set(kept["part"]) == {"cv"}
+    assert len(kept) == len(rejects) > 0
+    assert set(rejects["reason"]) == {"in_another_set"}
+    assert set(rejects["detail"]) <= {f"found as {name} too" for name in kept["mutation_id"]}

@@ -1,32 +1,6 @@
 # Mutation effects (Table 2): which complex each is of, and what models of dG say of it, as they are and trained on to ddG.
 
 
-ZERO_SHOT = [name for name in TABLE2 if run.mutations.experiments[name].kind == "zero_shot"]
-FINE_TUNED = [name for name in TABLE2 if run.mutations.experiments[name].kind == "fine_tuned"]
-# each named set that is in use, by its part
-IN_USE = {source: part for source, part in run.mutations.parts().items() if source in MUTATIONS}
-
-
-def sources_of_part(part):
-    """The sources in use that are the cross-validated, the blind or the extra sets."""
-    return [source for source, kind in IN_USE.items() if kind == part]
-
-
-def package_of_base(wildcards):
-    """The models that a mutation experiment starts from."""
-    return f"<results>/models/{run.mutations.experiments[wildcards.experiment].base}/model.json"
-
-
-def embeddings_of_base(kind):
-    """An input function: the embedding shards that the base of a mutation experiment reads."""
-
-    def shards(wildcards):
-        name = getattr(run.experiments[run.mutations.experiments[wildcards.experiment].base], kind)
-        return [f"<results>/embeddings/{name}/{shard}.h5" for shard in range(run.embed.shards)] if name else []
-
-    return shards
-
-
 rule select_mutations:
     input:
         mutants="<results>/structures/mutants.parquet",

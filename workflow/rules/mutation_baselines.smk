@@ -8,40 +8,6 @@ MUTATION_BASELINES = [
 ]
 
 
-def mutation_shards(folder, *kinds):
-    """An input function: the tables of all shards below a folder, for baselines of the kinds that read them."""
-
-    def paths(wildcards):
-        wanted = run.mutations.experiments[wildcards.experiment].kind in kinds
-        return (
-            expand(
-                "<results>/mutations/{folder}/{shard}.parquet",
-                folder=folder,
-                shard=STRUCTURE_SHARDS,
-            )
-            if wanted
-            else []
-        )
-
-    return paths
-
-
-def full_sequences(name):
-    """An input function: a table of full sequences, for baselines that read no structure."""
-
-    def path(wildcards):
-        kind = run.mutations.experiments[wildcards.experiment].kind
-        return f"<results>/structures/{name}.parquet" if kind == "deepnap" else []
-
-    return path
-
-
-def base_package(wildcards):
-    """The models of dG that a baseline takes the difference of; nothing for others."""
-    is_difference = run.mutations.experiments[wildcards.experiment].kind == "deepnap"
-    return package_of_base(wildcards) if is_difference else []
-
-
 rule measure_mutations:
     input:
         records="<results>/mutations/records.parquet",
