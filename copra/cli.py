@@ -88,6 +88,7 @@ STAGES: dict[str, dict[str, tuple[str, str]]] = {
     "predict": {
         "predict": ("copra.predict.predict", "dG, Kd and an interval for the complex of each structure file"),
         "scan": ("copra.predict.scan", "every substitution at chosen residues of one chain: ddG as a heat map"),
+        "mutate": ("copra.predict.mutate", "ddG of named variants, of one or several exchanges in protein and RNA"),
     },
     "evaluate": {
         "evaluate-pretraining": ("copra.evaluate.pretraining", "what a pre-trained model knows of held-out pairs"),

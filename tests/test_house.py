@@ -20,7 +20,7 @@ VERBS = {verb: module for stage in STAGES.values() for verb, (module, _) in stag
 # rules that only name targets run nothing
 TARGETS = {"all", "pri30k", "pra310", "embeddings", "pretraining", "models", "table2"}
 # verbs that a person calls, not a rule
-BY_HAND = {"diff", "embed", "models", "predict", "scan", "sources", "trace", "write-demo"}
+BY_HAND = {"diff", "embed", "models", "mutate", "predict", "scan", "sources", "trace", "write-demo"}
 BINARY = {".gz", ".parquet", ".h5", ".png", ".safetensors"}
 
 

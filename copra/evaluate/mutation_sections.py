@@ -14,6 +14,7 @@ from copra.evaluate.mutation_scores import FEWEST_MUTATIONS
 from copra.evaluate.mutation_sets import BLIND, mutation_subsets
 from copra.evaluate.sections import START
 from copra.evaluate.wording import METRIC_NAMES, UNITS, count, format_value
+from copra.mutation.relations import split_names
 
 CORRELATIONS, ERRORS = ("pcc", "scc"), ("rmse", "mae")
 AGGREGATES = {
@@ -236,7 +237,7 @@ def _complexes(results: MutationResults) -> Section:
     rows = []
     for name, part in frame.groupby("complex_id", sort=True):
         ddg = part["ddg_kcal_mol"]
-        related = {record for text in part["related_records"] for record in text.split(",") if record}
+        related = {record for text in part["related_records"] for record in split_names(text)}
         ends = [Cell(format_value(value, None, None, 2), sort=float(value)) for value in (ddg.min(), ddg.max())]
         inside = int(part["in_interface"].sum())
         rows.append(

@@ -66,20 +66,19 @@ def _of_scope(table: pd.DataFrame, experiment: Fitted, inputs: _Inputs, seed: in
     usable = is_cv & ((inputs.why == "") | isinstance(experiment, MeanEffect))
     if scope == "unseen":
         usable &= ~np.isin(cluster, cluster[(table["part"] == "blind").to_numpy()])
-    others = np.flatnonzero(~is_cv)
+    others, is_extra = np.flatnonzero(~is_cv), (table["part"] == "extra").to_numpy()
     frames, every = [], []
     for fold in sorted({int(f) for f in fold_of[is_cv]}):
         training, held_out = np.flatnonzero(usable & (fold_of != fold)), np.flatnonzero(is_cv & (fold_of == fold))
         said = _fit(table, experiment, inputs, training, np.concatenate([held_out, others]), (seed, fold))
         own, rest = said.of(np.arange(len(held_out))), said.of(np.arange(len(held_out), len(said.predicted)))
         frames.append(rows_of(table.iloc[held_out], own, seed=seed, fold=fold, training=scope))
-        fresh = np.full(len(others), True)
-        if scope == "unseen":
-            fresh = ~np.isin(cluster[others], cluster[training])
-            rest = Said(
-                np.where(fresh, rest.predicted, np.nan), np.where(fresh, rest.reverse, np.nan), rest.failure,
-                rest.weights, rest.architecture,
-            )  # fmt: skip
+        # a model is silent on an extra mutation whose cluster it learnt; of blind ones `unseen` has learnt none
+        fresh = ~(is_extra[others] & np.isin(cluster[others], cluster[training]))
+        rest = Said(
+            np.where(fresh, rest.predicted, np.nan), np.where(fresh, rest.reverse, np.nan), rest.failure,
+            rest.weights, rest.architecture,
+        )  # fmt: skip
         frames.append(rows_of(table.iloc[others[fresh]], rest.of(fresh), seed=seed, fold=fold, training=scope))
         every.append(rest)
     frames.append(rows_of(table.iloc[others], mean_of(every, SEEN), seed=seed, fold=ALL_FOLDS, training=scope))

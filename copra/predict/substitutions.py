@@ -1,7 +1,8 @@
-"""ddG of single substitutions in one chain of a complex, in chunks, so that memory does not grow with their number."""
+"""ddG of mutants of a complex, in chunks, so that memory does not grow with their number."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
@@ -20,7 +21,7 @@ from copra.structure.interface import Interface
 if TYPE_CHECKING:  # it imports torch, which takes seconds to load
     from copra.train.samples import Sample
 
-# Substitutions in memory at a time. The other chains are embedded anew for each chunk: a small part of its sequences
+# Mutants in memory at a time. The other chains are embedded anew for each chunk: a small part of its sequences
 CHUNK = 32
 CHUNK_BYTES = 2**28  # of the embeddings of a chunk
 
@@ -46,8 +47,21 @@ class Substitution:
 
 
 @dataclass(frozen=True)
+class Change:
+    """One chain of a mutant with all its exchanges."""
+
+    chain: str  # author id
+    molecule: str  # protein or rna
+    exchanges: tuple[tuple[int, str], ...]  # place (0-based) in the full sequence, mutant letter
+    sequence: str  # the whole mutated sequence
+
+
+Mutant = tuple[Change, ...]  # each changed chain once
+
+
+@dataclass(frozen=True)
 class Effects:
-    """What the M members say of n substitutions, in kcal/mol."""
+    """What the M members say of n mutants, in kcal/mol."""
 
     wild_type_dg_kcal_mol: npt.NDArray[np.float64]  # [M]
     ddg_kcal_mol: npt.NDArray[np.float64]  # [M, n]
@@ -66,7 +80,12 @@ def substitutions(case: Case, target: Target, positions: list[Position]) -> list
 
 
 def effects(engine: Engine, case: Case, target: Target, exchanges: list[Substitution]) -> Effects:
-    """ddG = dG(mutant) - dG(wild type) of every exchange by every member, both on the wild type's backbone.
+    """`mutant_effects` of single substitutions."""
+    return mutant_effects(engine, case, [_mutant(target, e) for e in exchanges])
+
+
+def mutant_effects(engine: Engine, case: Case, mutants: Sequence[Mutant]) -> Effects:
+    """ddG = dG(mutant) - dG(wild type) of every mutant by every member, both on the wild type's backbone.
 
     Each mutated sequence goes once through its language model. Where the model's input is the wild type's, nothing
     is computed. Raises InputError and CopraError as the engine does.
@@ -74,14 +93,14 @@ def effects(engine: Engine, case: Case, target: Target, exchanges: list[Substitu
     engine.embed(case.sequences)
     wild_type = engine.sample(case.interface)
     wild_type_dg = engine.dg_kcal_mol([wild_type])[:, 0]
-    ddg = np.zeros((len(wild_type_dg), len(exchanges)))
-    unseen = np.zeros(len(exchanges), dtype=bool)
-    size = chunk_size(engine.package, target, len(case.structure.sequences[target.index]), len(wild_type))
-    starts = range(0, len(exchanges), size)
-    for start in progress(starts, f"substitutions, {size} at a time", len(starts)):
-        chunk = exchanges[start : start + size]
-        engine.embed([*case.sequences, *((target.molecule, e.sequence) for e in chunk)])
-        samples = [engine.sample(mutant_of(case.interface, target, e)) for e in chunk]
+    ddg = np.zeros((len(wild_type_dg), len(mutants)))
+    unseen = np.zeros(len(mutants), dtype=bool)
+    size = chunk_size(engine.package, mutants, len(wild_type))
+    starts = range(0, len(mutants), size)
+    for start in progress(starts, f"mutants, {size} at a time", len(starts)):
+        chunk = mutants[start : start + size]
+        engine.embed([*case.sequences, *((change.molecule, change.sequence) for m in chunk for change in m)])
+        samples = [engine.sample(mutant_interface(case.interface, m)) for m in chunk]
         engine.forget()
         changed = np.array([i for i, sample in enumerate(samples) if not is_same_input(sample, wild_type)], dtype=int)
         unseen[start : start + len(chunk)] = True
@@ -93,8 +112,21 @@ def effects(engine: Engine, case: Case, target: Target, exchanges: list[Substitu
 
 def mutant_of(interface: Interface, target: Target, exchange: Substitution) -> Interface:
     """The interface with the exchange in every chain that carries it."""
-    key = sha256_of_text(exchange.sequence)
-    return mutated_interface(interface, target.mutated, exchange.position.polymer_index, exchange.letter, key)
+    return mutant_interface(interface, _mutant(target, exchange))
+
+
+def mutant_interface(interface: Interface, mutant: Mutant) -> Interface:
+    """The interface with all exchanges of the mutant; raises InputError as `mutated_interface` does."""
+    for change in mutant:
+        key = sha256_of_text(change.sequence)
+        for place, letter in change.exchanges:
+            interface = mutated_interface(interface, [change.chain], place, letter, key)
+    return interface
+
+
+def _mutant(target: Target, exchange: Substitution) -> Mutant:
+    exchanges = ((exchange.position.polymer_index, exchange.letter),)
+    return tuple(Change(name, target.molecule, exchanges, exchange.sequence) for name in target.mutated)
 
 
 def is_same_input(sample: Sample, other: Sample) -> bool:
@@ -103,16 +135,21 @@ def is_same_input(sample: Sample, other: Sample) -> bool:
     return all(np.array_equal(a, b) for a, b in pairs if isinstance(a, np.ndarray))
 
 
-def chunk_size(package: Package, target: Target, n_residues: int, n_nodes: int) -> int:
-    """Substitutions at a time: CHUNK, or fewer where their embeddings are more than CHUNK_BYTES in float32.
+def chunk_size(package: Package, mutants: Sequence[Mutant], n_nodes: int) -> int:
+    """Mutants at a time: CHUNK, or fewer where the embeddings of the largest are more than CHUNK_BYTES in float32.
 
-    `n_residues` is the length of the scanned chain, `n_nodes` the size of a sample.
+    `n_nodes` is the size of a sample.
     """
     used = package.language_models
-    own = used.protein if target.molecule == "protein" else used.rna
-    nodes_width = sum(lm.width for lm in (used.protein, used.rna) if lm)
-    bytes_each = 4 * ((own.width if own else 0) * n_residues + nodes_width * n_nodes)
+    width = {"protein": used.protein.width if used.protein else 0, "rna": used.rna.width if used.rna else 0}
+    longest = max((_embedded_values(m, width) for m in mutants), default=0)
+    bytes_each = 4 * (longest + sum(width.values()) * n_nodes)
     return max(1, min(CHUNK, CHUNK_BYTES // max(bytes_each, 1)))
+
+
+def _embedded_values(mutant: Mutant, width: dict[str, int]) -> int:
+    """Numbers in the embeddings of the mutant's own sequences; copies of a chain share theirs."""
+    return sum(width[molecule] * len(text) for molecule, text in {(c.molecule, c.sequence) for c in mutant})
 
 
 def interface_places(interface: Interface, package: Package, chains: tuple[str, ...]) -> set[int]:

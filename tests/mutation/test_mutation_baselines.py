@@ -111,15 +111,15 @@ def test_the_mean_is_that_of_the_other_folds_and_without_blind_clusters(world: W
     assert (found["predicted_ddg_kcal_mol"] == found["predicted_reverse_ddg_kcal_mol"]).all()
 
 
-def test_unseen_is_silent_where_the_model_was_trained_on_a_related_complex(world: World) -> None:
+@pytest.mark.parametrize("training", ["all", "unseen"])
+def test_a_model_is_silent_on_an_extra_mutation_whose_cluster_it_learnt(world: World, training: str) -> None:
     found = world.run(MEAN)
-    unseen = found[found["training"] == "unseen"].set_index("mutation_id")
+    said = found[found["training"] == training].set_index("mutation_id")
     # c5 is in fold 2, c6 in fold 0: only the models of those folds have not seen them
-    assert sorted(unseen.loc["extra:c5", "fold"]) == [-1, 2]
-    assert sorted(unseen.loc["extra:c6", "fold"]) == [-1, 0]
-    assert sorted(unseen.loc["extra:new", "fold"]) == [-1, 0, 1, 2]
-    assert value(found, "extra:c5", "unseen", -1) == value(found, "extra:c5", "unseen", 2)
-    assert sorted(found[found["training"] == "all"].set_index("mutation_id").loc["extra:c5", "fold"]) == [-1, 0, 1, 2]
+    assert sorted(said.loc["extra:c5", "fold"]) == [-1, 2]
+    assert sorted(said.loc["extra:c6", "fold"]) == [-1, 0]
+    assert sorted(said.loc["extra:new", "fold"]) == [-1, 0, 1, 2]
+    assert value(found, "extra:c5", training, -1) == value(found, "extra:c5", training, 2)
 
 
 def test_where_every_model_has_seen_a_relative_the_mean_says_so(world: World) -> None:

@@ -253,7 +253,7 @@ def test_real_copies_and_labels(shared: Path) -> None:
     rows = labels[["PDB", "Protein chains", "RNA chains"]].itertuples(index=False, name=None)
     for pdb_id, protein, rna in [row for row in rows if row[0].lower() in here][::4]:
         path = here[pdb_id.lower()]
-        structure, _, _ = open_structure(path)
+        structure, _, _ = open_structure(path, 1)
         chosen = choose_complex(structure, path, None, None, CUTOFF_ANGSTROM, LIMITS)
         wanted = ({*protein.split(",")}, {*rna.split(",")})
         agree += any((set(p), set(r)) == wanted for p, r in (sides(chosen), *chosen.other_copies))
@@ -275,7 +275,7 @@ def test_real_copies_and_labels(shared: Path) -> None:
 )
 def test_real_crystals(shared: Path, pdb_id: str, chosen: tuple[tuple[str, ...], ...], n_copies: int) -> None:
     (path,) = (shared / "data" / "structures").glob(f"{pdb_id}.*")
-    structure, _, _ = open_structure(path)
+    structure, _, _ = open_structure(path, 1)
     found = choose_complex(structure, path, None, None, CUTOFF_ANGSTROM, LIMITS)
     assert sides(found) == chosen
     assert len(found.other_copies) == n_copies
