@@ -216,7 +216,7 @@ def test_wrong_inputs_each_give_one_line_and_exit_status_2(
         assert expected in lines[0]
 
 
-def test_of_several_models_the_first_is_taken_and_it_says_so(
+def test_of_several_models_one_must_be_named(
     packages: dict[str, Path], root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     structure = small_complex(root)
@@ -230,9 +230,12 @@ def test_of_several_models_the_first_is_taken_and_it_says_so(
         structure.add_model(model)
     path = written(tmp_path / "nmr.cif", cif(structure))
     words = [path, "--model", packages["structure"]]
-    status, first, _ = run(capsys, *words, "--json", tmp_path / "first.json")
+    status, _, errors = run(capsys, *words)
+    assert (status, errors.count("\n")) == (2, 1)
+    assert "found 30 models, expected one, or --coordinates-model 1 to 30 to say which" in errors
+    status, first, _ = run(capsys, *words, "--coordinates-model", 1, "--json", tmp_path / "first.json")
     assert status == 0
-    assert "the file holds 30 models; the first was taken (another with --coordinates-model N)" in first
+    assert "the file holds 30 models; model 1 was taken" in first
     _, third, _ = run(capsys, *words, "--coordinates-model", 3, "--json", tmp_path / "third.json")
     assert "model 3 was taken" in third
     told = [json.loads((tmp_path / f"{name}.json").read_text())["predictions"][0] for name in ("first", "third")]

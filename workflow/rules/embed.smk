@@ -7,7 +7,6 @@ rule list_sequences:
         records="<results>/pra310/select/records.parquet",
         pri30k="<results>/pri30k/pri30k.parquet",
         mutants="<results>/structures/mutants.parquet",
-        mutations="<results>/mutations/records.parquet" if TABLE2 else [],
     output:
         "<results>/embeddings/sequences.parquet",
     log:
@@ -17,10 +16,9 @@ rule list_sequences:
     params:
         code=fingerprint("list-sequences"),
         shards=run.embed.shards,
-        mutations=lambda wildcards, input: f"--mutations {shlex.quote(str(input.mutations))}" if input.mutations else "",
     shell:
         "copra list-sequences {input.chains:q} --records {input.records:q} --pri30k {input.pri30k:q} "
-        "--mutants {input.mutants:q} {params.mutations} --shards {params.shards} --out {output:q} 2> {log:q}"
+        "--mutants {input.mutants:q} --shards {params.shards} --out {output:q} 2> {log:q}"
 
 
 rule embed_sequences:
