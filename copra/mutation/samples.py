@@ -17,13 +17,12 @@ from copra.mutation.exchange import read_changes
 from copra.predict.mutated import mutated_interface
 from copra.structure.interface import NODE_ARRAYS, Interface
 from copra.structure.store import read_interfaces
-from copra.train.complexes import Embeddings, embeddings_of
-from copra.train.folds import NO_LANGUAGE_MODEL
+from copra.train.embeddings import Embedded, Embeddings, embeddings_of
 from copra.train.samples import PROTEIN, RNA, Sample, build_sample
 
 
 @dataclass(frozen=True)
-class MutationSamples:
+class MutationSamples(Embedded):
     """The wild types of m complexes, then n mutants: a `SampleSet` in this order; see `open_mutations`."""
 
     ids: list[str]  # complex ids, then mutation ids
@@ -41,24 +40,6 @@ class MutationSamples:
         """Wild type or mutant i; the label is carried along."""
         protein, rna = (lm.by_key if lm else None for lm in self._language_models)
         return build_sample(self._interfaces[i], self.interface_nodes, label, protein, rna)
-
-    @property
-    def lm_widths(self) -> tuple[int, int]:
-        """Width of the protein and of the RNA language model's embeddings, 0 without."""
-        protein, rna = (int(lm.description["width"]) if lm else 0 for lm in self._language_models)
-        return protein, rna
-
-    @property
-    def language_models(self) -> tuple[str | None, str | None]:
-        """Names of the protein and the RNA language model."""
-        protein, rna = (str(lm.description["language_model"]) if lm else None for lm in self._language_models)
-        return protein, rna
-
-    @property
-    def weights_text(self) -> str:
-        """Where the embeddings come from, as `Complexes.weights_text`."""
-        said = [lm.description for lm in self._language_models if lm]
-        return "; ".join(f"{d['language_model']} {d['weights']}" for d in said) or NO_LANGUAGE_MODEL
 
     def fingerprint(self) -> str:
         """sha256 over the nodes of all, and whose embeddings stand beside them; as `Complexes.fingerprint`."""

@@ -121,7 +121,7 @@ class Engine:
     def _sequence_sample(self, interface: Interface, kinds: list[int]) -> Sample:
         """All residues of all chains, as the training of models that read whole sequences has them."""
         from copra.model.pair_features import N_SPECIAL
-        from copra.train.complexes import Embeddings
+        from copra.train.embeddings import Embeddings
         from copra.train.sequences import Chain, Sequences
 
         kept = self._embedder

@@ -17,8 +17,7 @@ from copra.errors import InputError
 from copra.files import sha256_of_text
 from copra.model.pair_features import BACKBONE_ATOMS, COMPLEX_TYPE, N_SPECIAL, PROTEIN_TYPE, RNA_TYPE
 from copra.structure.residues import PROTEIN_LETTERS, RNA_LETTERS, type_index
-from copra.train.complexes import Embeddings, embeddings_of
-from copra.train.folds import NO_LANGUAGE_MODEL
+from copra.train.embeddings import Embedded, Embeddings, embeddings_of
 from copra.train.samples import PROTEIN, RNA, Sample, SampleSet
 
 COLUMNS = {PROTEIN: ("protein_sequences", "protein_sha256"), RNA: ("rna_sequences", "rna_sha256")}
@@ -35,7 +34,7 @@ class Chain:
 
 
 @dataclass(frozen=True)
-class Sequences:
+class Sequences(Embedded):
     """Whole sequences in the order of `ids`; see `open_sequences`."""
 
     ids: list[str]
@@ -79,24 +78,6 @@ class Sequences:
                 rows[start:end] = model.by_key[chain.key]
             start = end
         return rows
-
-    @property
-    def lm_widths(self) -> tuple[int, int]:
-        """Width of the protein and of the RNA language model's embeddings, 0 without."""
-        protein, rna = (int(lm.description["width"]) if lm else 0 for lm in self._language_models)
-        return protein, rna
-
-    @property
-    def language_models(self) -> tuple[str | None, str | None]:
-        """Names of the protein and the RNA language model."""
-        protein, rna = (str(lm.description["language_model"]) if lm else None for lm in self._language_models)
-        return protein, rna
-
-    @property
-    def weights_text(self) -> str:
-        """Where the embeddings come from, `esm2_650M sha256:...; rinalmo_giga sha256:...`."""
-        said = [lm.description for lm in self._language_models if lm]
-        return "; ".join(f"{d['language_model']} {d['weights']}" for d in said) or NO_LANGUAGE_MODEL
 
     def fingerprint(self) -> str:
         """sha256 over the records' names and chains, and whose embeddings stand beside them.

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from tiny_model import tiny_model
+from predict_world import demo_file
 
 from copra.cli import main
 from copra.embed.language_models import LanguageModel
@@ -25,38 +25,20 @@ from copra.structure.mutants import find_residue
 Run = Callable[..., pd.DataFrame]
 
 
-def entry(root: Path, pdb_id: str) -> Path:
-    folder = root / "resources" / "demo" / "archive" / "structures" / "divided" / "mmCIF"
-    return folder / pdb_id[1:3] / f"{pdb_id}.cif.gz"
-
-
 @pytest.fixture(scope="module")
-def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Packages: `lm` reads both language models, `structure` none, `alone` has a single member."""
-    folder = tmp_path_factory.mktemp("models")
-    both = {"protein_lm": "esm2_random", "rna_lm": "rinalmo_random"}
-    none = {"protein_lm": None, "rna_lm": None}
-    return {
-        "lm": tiny_model(folder / "lm", **both),
-        "structure": tiny_model(folder / "structure", **none),
-        "alone": tiny_model(folder / "alone", **none, n_members=1),
-    }
-
-
-@pytest.fixture(scope="module")
-def cases(root: Path, models: dict[str, Path]) -> dict[str, Case]:
+def cases(models: dict[str, Path]) -> dict[str, Case]:
     """0dac is A:R; 0daa has more residues than the models see; in 0dbq chains A and B have one sequence."""
     engine = Engine(read_package(models["structure"]), {}, None)
-    return {pdb_id: engine.case(entry(root, pdb_id), None, None, None) for pdb_id in ("0daa", "0dac", "0dbq")}
+    return {pdb_id: engine.case(demo_file(pdb_id), None, None, None) for pdb_id in ("0daa", "0dac", "0dbq")}
 
 
 @pytest.fixture
-def run(root: Path, models: dict[str, Path], tmp_path: Path) -> Run:
+def run(models: dict[str, Path], tmp_path: Path) -> Run:
     """The table of some variants, by variant."""
 
     def mutated(pdb_id: str, model: str, *variants: str, **options: object) -> pd.DataFrame:
         out = tmp_path / "mutations.csv"
-        mutate(entry(root, pdb_id), model=models[model], mutations=list(variants), out=out, **options)
+        mutate(demo_file(pdb_id), model=models[model], mutations=list(variants), out=out, **options)
         table = pd.read_csv(out)
         assert table["variant"].tolist() == list(variants)
         return table.set_index("variant")
@@ -86,14 +68,14 @@ def at_place(case: Case, chain: str, place: int, letter: str = "") -> str:
 @pytest.mark.parametrize("all_copies", [False, True])
 @pytest.mark.parametrize("model", ["lm", "structure"])
 def test_a_single_exchange_has_the_scans_value(
-    run: Run, root: Path, models: dict[str, Path], cases: dict[str, Case], tmp_path: Path,
+    run: Run, models: dict[str, Path], cases: dict[str, Case], tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch, model: str, all_copies: bool,
 ) -> None:  # fmt: skip
     monkeypatch.setattr("copra.predict.scan_picture.write_scan_picture", lambda *_: None)
     named = [exchange(cases["0dbq"], "A", node) for node in range(3)]
     table = run("0dbq", model, *named, all_copies=all_copies)
     where = {"model": models[model], "chain": "A", "positions": "contacts", "out": tmp_path}
-    scan(entry(root, "0dbq"), **where, all_copies=all_copies)
+    scan(demo_file("0dbq"), **where, all_copies=all_copies)
     scanned = pd.read_csv(tmp_path / "scan.csv", keep_default_na=False)
     names = "A:" + scanned["wild_type"] + scanned["number"].astype(str) + scanned["insertion_code"] + scanned["mutant"]
     expected = scanned.set_index(names).loc[named]
@@ -213,10 +195,10 @@ def test_what_is_no_variant_is_told_with_what_was_found_and_expected(cases: dict
 
 
 def test_a_bad_variant_is_one_line_and_does_not_stop_the_rest(
-    root: Path, models: dict[str, Path], cases: dict[str, Case], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    models: dict[str, Path], cases: dict[str, Case], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     good, out = exchange(cases["0dac"], "A", 0), tmp_path / "mutations.csv"
-    given = ["mutate", str(entry(root, "0dac")), "--model", str(models["structure"])]
+    given = ["mutate", str(demo_file("0dac")), "--model", str(models["structure"])]
     assert main([*given, "--mutations", "Z:K1A"]) == 2
     said = capsys.readouterr()
     assert said.out == ""
@@ -242,12 +224,12 @@ def test_a_bad_variant_is_one_line_and_does_not_stop_the_rest(
     [(None, "not a readable text file"), ("mutation\nA:K1A\n", "the column 'variant'"), ("variant\n", "found none")],
 )
 def test_a_file_of_variants_without_any_is_refused(
-    root: Path, models: dict[str, Path], tmp_path: Path, text: str | None, told: str
+    models: dict[str, Path], tmp_path: Path, text: str | None, told: str
 ) -> None:
     path = tmp_path / "variants.tsv"
     if text is not None:
         path.write_text(text)
     with pytest.raises(CopraError, match=told):
-        mutate(entry(root, "0dac"), model=models["structure"], mutations_file=path)
+        mutate(demo_file("0dac"), model=models["structure"], mutations_file=path)
     with pytest.raises(InputError, match="expected variants such as --mutations A:K52A"):
-        mutate(entry(root, "0dac"), model=models["structure"])
+        mutate(demo_file("0dac"), model=models["structure"])

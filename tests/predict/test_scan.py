@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from predict_world import demo_file
 from small_complex import FAR_ANGSTROM, cif, small_complex, with_copy, written
-from tiny_model import tiny_model
 
 from copra.cli import main
 from copra.embed.language_models import LanguageModel
@@ -26,31 +26,13 @@ from copra.structure.residues import type_index
 Scan = Callable[..., pd.DataFrame]
 
 
-def entry(root: Path, pdb_id: str) -> Path:
-    folder = root / "resources" / "demo" / "archive" / "structures" / "divided" / "mmCIF"
-    return folder / pdb_id[1:3] / f"{pdb_id}.cif.gz"
-
-
-@pytest.fixture(scope="module")
-def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Packages: `lm` reads both language models, `structure` none, `alone` has a single member."""
-    folder = tmp_path_factory.mktemp("models")
-    both = {"protein_lm": "esm2_random", "rna_lm": "rinalmo_random"}
-    none = {"protein_lm": None, "rna_lm": None}
-    return {
-        "lm": tiny_model(folder / "lm", **both),
-        "structure": tiny_model(folder / "structure", **none),
-        "alone": tiny_model(folder / "alone", **none, n_members=1),
-    }
-
-
 @pytest.fixture
-def run(root: Path, models: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Scan:
+def run(models: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Scan:
     """Scan and read the table; the picture, which takes longest, is left out."""
     monkeypatch.setattr("copra.predict.scan_picture.write_scan_picture", lambda *_: None)
 
     def scanned(file: Path | str, model: str, chain: str, positions: str, **options: object) -> pd.DataFrame:
-        path = entry(root, file) if isinstance(file, str) else file
+        path = demo_file(file) if isinstance(file, str) else file
         scan(path, model=models[model], chain=chain, positions=positions, out=tmp_path / "out", **options)
         return pd.read_csv(tmp_path / "out" / "scan.csv", keep_default_na=False, na_values={"ddg_sd_kcal_mol": [""]})
 
@@ -60,11 +42,11 @@ def run(root: Path, models: dict[str, Path], tmp_path: Path, monkeypatch: pytest
 @pytest.mark.parametrize("all_copies", [False, True])
 @pytest.mark.parametrize("model", ["lm", "structure"])
 def test_each_value_is_that_of_the_mutant_predicted_by_itself(
-    run: Scan, root: Path, models: dict[str, Path], model: str, all_copies: bool
+    run: Scan, models: dict[str, Path], model: str, all_copies: bool
 ) -> None:
     table = run("0dbq", model, "A", "contacts", all_copies=all_copies)
     engine = Engine(read_package(models[model]), {}, None)
-    case = engine.case(entry(root, "0dbq"), None, None, None)
+    case = engine.case(demo_file("0dbq"), None, None, None)
     assert case.interface.chain_ids == ("A", "B", "R")
     chains = [0, 1] if all_copies else [0]
     assert set(table["mutated_chains"]) == {"A+B" if all_copies else "A"}
@@ -180,9 +162,9 @@ def test_a_chain_of_another_copy_is_scanned_with_what_touches_it(
 
 
 def test_what_is_no_scan_is_one_line_and_exit_code_2(
-    root: Path, models: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    models: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    given = [str(entry(root, "0dac")), "--model", str(models["structure"]), "--out", str(tmp_path / "out")]
+    given = [str(demo_file("0dac")), "--model", str(models["structure"]), "--out", str(tmp_path / "out")]
     for words, told in (
         (["--chain", "Z", "--positions", "all"], "--chain names chain Z, which is not there; the chains are A protein"),
         (["--chain", "A", "--positions", "9999"], "9999: found no 9999 in chain A, whose observed residues are"),
@@ -196,11 +178,11 @@ def test_what_is_no_scan_is_one_line_and_exit_code_2(
     assert not (tmp_path / "out").exists()
 
 
-def test_the_same_scan_gives_the_same_bytes(root: Path, models: dict[str, Path], tmp_path: Path) -> None:
+def test_the_same_scan_gives_the_same_bytes(models: dict[str, Path], tmp_path: Path) -> None:
     made = []
     for _ in range(2):
         out = tmp_path / "out"
-        scan(entry(root, "0dac"), model=models["lm"], chain="A", positions="contacts", out=out)
+        scan(demo_file("0dac"), model=models["lm"], chain="A", positions="contacts", out=out)
         made.append({path.name: path.read_bytes() for path in out.iterdir()})
     assert made[0] == made[1]
     assert made[0].keys() == {"scan.csv", "scan.html", "scan.png"}
