@@ -31,7 +31,7 @@ class Project:
 
     folder: Path
 
-    def snakemake(self, *words: str, timeout_s: float = 600) -> subprocess.CompletedProcess[str]:
+    def snakemake(self, *words: str, timeout_s: float = 1800) -> subprocess.CompletedProcess[str]:
         """Run snakemake to its end; output and errors together in `stdout`."""
         return subprocess.run(
             self.command(*words),
