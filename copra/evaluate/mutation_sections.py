@@ -26,13 +26,13 @@ FEW_WORDS = {"antisymmetry_pcc": "correlation of there and back", "antisymmetry_
 
 
 def mutation_sections(results: MutationResults) -> list[Section]:
-    """Every part of the page in reading order; the first is the blind test."""
-    found = []
+    """Every part of the page in reading order; the first, where there is one the blind test, stands open."""
+    found: list[Section] = []
     for subset in results.subsets:
-        found.append(_subset(results, subset))
+        found.append(_subset(results, subset, folded=bool(found)))
         if subset == BLIND:
-            found += [_published(results), _antisymmetry(results), _single_models(results)]
-    return [*found, _complexes(results), _rows(results)]
+            found += [_published(results), _antisymmetry(results), _single_models(results), _complexes(results)]
+    return [*found, _rows(results)]
 
 
 def mutation_preface(results: MutationResults) -> list[str]:
@@ -87,14 +87,14 @@ def _told(results: MutationResults, experiment: str) -> dict[str, Any]:
     return {"experiment": experiment, "status": "missing"}
 
 
-def _subset(results: MutationResults, subset: str) -> Section:
+def _subset(results: MutationResults, subset: str, folded: bool) -> Section:
     grids = [
         _grid(results, subset, aggregate, metrics) for aggregate in AGGREGATES for metrics in (CORRELATIONS, ERRORS)
     ]
     texts = []
     if "experimental" in SUBSET_TITLES[subset]:
         texts.append("Beyond the paper: nothing was fitted to mutations of this kind.")
-    return Section(SUBSET_TITLES[subset], texts, grids, folded=subset != BLIND)
+    return Section(SUBSET_TITLES[subset], texts, grids, folded=folded)
 
 
 def _grid(results: MutationResults, subset: str, aggregate: str, metrics: tuple[str, ...]) -> Grid:
@@ -230,7 +230,7 @@ def _spread(row: dict[str, Any] | None) -> Cell:
 
 
 def _complexes(results: MutationResults) -> Section:
-    frame = mutation_subsets(results.records).get(BLIND, results.records.iloc[:0])
+    frame = mutation_subsets(results.records)[BLIND]
     names = ("mutations", "ddG from", "to", "in the interface")
     columns = [Column("complex"), *(Column(name, True) for name in names)]
     columns += [Column("counts per complex"), Column("wild type among the records"), Column("related records", True)]
