@@ -13,6 +13,7 @@ from copra.config_experiments import MEASURED, NETWORK_KINDS
 from copra.config_file import parse_config
 from copra.embed.sizes import memory_mb
 from copra.errors import CopraError
+from copra.provenance.failures import failure_summary
 from copra.provenance.fingerprint import fingerprint, model_fingerprint
 from copra.provenance.plan import announce_gpu_jobs
 from copra.fetch.sources import missing_by_hand, resolve_source
@@ -33,6 +34,11 @@ if BY_HAND and workflow.is_main_process:
 onstart:
     if BY_HAND:
         raise WorkflowError("No job was started: the files named above are not here.")
+
+
+onerror:
+    if workflow.scheduler.failed:
+        logger.error(failure_summary(workflow.scheduler.failed))
 
 
 if workflow.is_main_process:
