@@ -7,6 +7,7 @@
 The node pretends to have 8 cores, 256 GB and two GPUs (plain device files); partitions `cpu` and `gpu` as in
 profiles/slurm. Everything listens on 127.0.0.1 and lives in one temporary folder, but for two links in /etc/slurm:
 jobs lose the variable that could name another place. Memory is policed by the second, so that a job can run out of it.
+Jobs keep the niceness of who submits them, and the waiting times suit a machine that is busy with other things.
 All of it is gone at the end, whatever the end is: the daemons die with this process even where it is killed.
 """
 
@@ -63,7 +64,11 @@ JobAcctGatherFrequency=1
 JobAcctGatherParams=OverMemoryKill,UsePss
 KillWait=5
 MinJobAge=3600
-ReturnToService=2
+MessageTimeout=90
+TCPTimeout=30
+BatchStartTimeout=300
+PropagatePrioProcess=1
+ReturnToService=0
 SlurmdParameters=config_overrides
 GresTypes=gpu
 NodeName={host} NodeAddr=127.0.0.1 CPUs=8 RealMemory=256000 Gres=gpu:2 State=UNKNOWN
@@ -146,6 +151,14 @@ class Cluster:
         """The ids of jobs that wait or run."""
         return slurm("squeue", "--noheader", "--format=%i").split()
 
+    def cancel(self, job: str) -> None:
+        """scancel one job."""
+        slurm("scancel", job)
+
+    def wait_until_empty(self, limit_s: float) -> None:
+        """Wait until no job waits or runs; raises ClusterError after `limit_s` seconds."""
+        _wait(lambda: not self.unfinished(), "the end of all jobs", self.folder, limit_s)
+
     def node(self, state: str) -> None:
         """Take the node down, or `resume` it."""
         slurm("scontrol", "update", f"nodename={self.host}", f"state={state}", "reason=test")
@@ -183,7 +196,7 @@ def started(accounting: bool = False) -> Iterator[Cluster]:
         _start_daemon(cluster, ends, "slurmctld", "-D", "-i")
         _wait(lambda: slurm("scontrol", "ping").count("UP") > 0, "slurmctld", folder)
         _start_daemon(cluster, ends, "slurmd", "-D", "-N", cluster.host)
-        ends.callback(_cancel_jobs)
+        ends.callback(_cancel_jobs, cluster)
         _wait(lambda: slurm("sinfo", "--noheader", "--format=%T").startswith("idle"), "slurmd", folder)
         yield cluster
 
@@ -256,13 +269,13 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
         process.wait()
 
 
-def _cancel_jobs() -> None:
+def _cancel_jobs(cluster: Cluster) -> None:
     """End what still runs; without this, jobs outlive the daemons."""
     try:
-        for ids in [slurm("squeue", "--noheader", "--format=%A").split()]:
-            if ids:
-                slurm("scancel", "--quiet", *ids)
-        _wait(lambda: not slurm("squeue", "--noheader", "--format=%A").split(), "the jobs' end", Path())
+        ids = cluster.unfinished()
+        if ids:
+            slurm("scancel", "--quiet", *ids)
+        cluster.wait_until_empty(START_S)
     except (ClusterError, subprocess.TimeoutExpired) as error:
         print(f"cluster: {error}", file=sys.stderr)
 
@@ -281,9 +294,9 @@ def _free_ports(n: int) -> list[int]:
         return [int(one.getsockname()[1]) for one in sockets]
 
 
-def _wait(ready: Callable[[], bool], what: str, folder: Path) -> None:
-    """Ask until it is so; raises ClusterError with the last lines of its log after `START_S` seconds."""
-    end = time.monotonic() + START_S
+def _wait(ready: Callable[[], bool], what: str, folder: Path, limit_s: float = START_S) -> None:
+    """Ask until it is so; raises ClusterError with the last lines of its log after `limit_s` seconds."""
+    end = time.monotonic() + limit_s
     while time.monotonic() < end:
         try:
             if ready():
@@ -293,7 +306,20 @@ def _wait(ready: Callable[[], bool], what: str, folder: Path) -> None:
         time.sleep(0.05)
     logs = [folder / f"{what}.{kind}" for kind in ("log", "out")]
     said = "\n".join(log.read_text(errors="replace")[-1500:] for log in logs if log.is_file())
-    raise ClusterError(f"{what} did not come within {START_S:.0f} s\n{said}")
+    raise ClusterError(f"{what} did not come within {limit_s:.0f} s\n{said}")
+
+
+def _run(command: list[str]) -> int:
+    """The exit status of a command, which is ended with us."""
+    process = subprocess.Popen(command)
+    try:
+        while True:
+            try:
+                return process.wait()
+            except KeyboardInterrupt:
+                continue  # the command has had it too and knows what to do
+    finally:
+        _stop(process)
 
 
 def main() -> int:
@@ -308,12 +334,7 @@ def main() -> int:
     try:
         with started(words.accounting) as cluster:
             print(f"cluster: {cluster.folder}", file=sys.stderr)
-            process = subprocess.Popen(words.command)
-            while True:
-                try:
-                    return process.wait()
-                except KeyboardInterrupt:
-                    continue  # the command has had it too and knows what to do
+            return _run(words.command)
     except ClusterError as error:
         print(f"cluster: {error}", file=sys.stderr)
         return 2

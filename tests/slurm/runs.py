@@ -9,11 +9,15 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from slurm.cluster import Cluster
+from slurm.cluster import Cluster, hindrance
 from workflow_copy import DEMO, Project
 
-# the pretended cluster keeps no accounts, and a test does not wait 40 s before it asks
-PROFILE = ("--profile", "profiles/slurm", "--slurm-status-command", "squeue")
+# with accounts where they can be had: on a busy machine the executor falls back from squeue to sacct and, where sacct
+# does not answer, waits for ever
+ACCOUNTING = hindrance(accounting=True) is None
+STATUS = "sacct" if ACCOUNTING else "squeue"
+PROFILE = ("--profile", "profiles/slurm", "--slurm-status-command", STATUS)
+# a test does not wait 40 s before it asks
 QUICK = ("--slurm-init-seconds-before-status-checks", "3", "--latency-wait", "10")
 LONGER = (*DEMO, "longer.yaml")
 RESULTS = Path("results/demo")
