@@ -24,7 +24,12 @@ include: "workflow/rules/split.smk"
 include: "workflow/rules/embed.smk"
 include: "workflow/rules/pretrain.smk"
 include: "workflow/rules/train.smk"
+include: "workflow/rules/models.smk"
 include: "workflow/rules/evaluate.smk"
+include: "workflow/rules/mutation_inputs.smk"
+include: "workflow/rules/mutation.smk"
+include: "workflow/rules/mutation_baselines.smk"
+include: "workflow/rules/table2.smk"
 include: "workflow/rules/provenance.smk"
 include: "workflow/rules/release.smk"
 
@@ -35,6 +40,7 @@ localrules:
     pra310,
     embeddings,
     pretraining,
+    models,
 
 
 rule all:
@@ -44,7 +50,9 @@ rule all:
         rules.pra310.input,
         rules.embeddings.input,
         rules.pretraining.input,
+        rules.models.input,
         expand("<results>/{table}/{table}.{kind}", table=MAIN, kind=["md", "tsv", "html"]),
+        rules.table2.input,
         rules.report_leakage.output,
         rules.audit.output,
         rules.audit_predictions.output,

@@ -72,10 +72,31 @@ STAGES: dict[str, dict[str, tuple[str, str]]] = {
         "pretrain": ("copra.train.pretrain", "pre-train Co-Former on chain pairs without labels"),
         "train-fold": ("copra.train.finetune", "train Co-Former or a neural baseline on one fold"),
     },
+    "mutations": {
+        "select-mutations": ("copra.mutation.records", "choose and cut the complex of every mutation effect"),
+        "predict-mutations": ("copra.mutation.zero_shot", "ddG as a difference of two predictions of dG"),
+        "train-mutations": ("copra.mutation.finetune", "train a model of dG on to ddG outside one fold"),
+        "gather-mutations": ("copra.mutation.gather", "join the predictions of fine-tuned models, with their means"),
+        "measure-mutations": ("copra.mutation.measure", "measure where mutations lie, for baselines"),
+        "score-foldx-mutations": ("copra.mutation.foldx", "run the user's own FoldX on one shard's mutations"),
+        "fit-mutation-baseline": ("copra.mutation.baselines", "predict ddG with a baseline"),
+    },
+    "models": {
+        "package-model": ("copra.predict.packing", "an experiment's models of all seeds and folds as a folder"),
+        "models": ("copra.predict.models", "list the models that a run made: data, weights, metrics"),
+    },
+    "predict": {
+        "predict": ("copra.predict.predict", "dG, Kd and an interval for the complex of each structure file"),
+        "scan": ("copra.predict.scan", "every substitution at chosen residues of one chain: ddG as a heat map"),
+        "mutate": ("copra.predict.mutate", "ddG of named variants, of one or several exchanges in protein and RNA"),
+    },
     "evaluate": {
         "evaluate-pretraining": ("copra.evaluate.pretraining", "what a pre-trained model knows of held-out pairs"),
         "evaluate": ("copra.evaluate.metrics", "metrics with intervals, from predictions"),
+        "evaluate-mutations": ("copra.evaluate.mutation_metrics", "metrics of mutation effects, from predictions"),
+        "write-mutation-table": ("copra.evaluate.mutation_table", "Table 2 as Markdown, TSV and an HTML page"),
         "write-table": ("copra.evaluate.tables", "a results table as Markdown and TSV"),
+        "table-page": ("copra.evaluate.report", "the self-contained HTML page of one results table"),
         "report": ("copra.evaluate.report", "the self-contained HTML report"),
     },
     "provenance": {

@@ -7,8 +7,10 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from copra.config_base import Count, Name, Positive, Settings
-from copra.config_experiments import Experiment
+from copra.config_evaluate import Evaluate, control_name
+from copra.config_experiments import NETWORK_KINDS, Experiment
 from copra.config_model import Architecture, Coformer, Pretraining
+from copra.config_mutation import Mutations
 from copra.config_split import Split
 
 
@@ -145,55 +147,12 @@ class Embed(Settings):
     autocast: Literal["none", "bf16", "fp16", "auto"]
 
 
-class ByFamily(Settings):
-    """Experiments that are trained and tested on other split families too."""
-
-    families: list[Name]
-    experiments: list[Name]
-
-
 class FoldXProgram(Settings):
     """The user's own licensed FoldX; without it FoldX rows are skipped, visibly."""
 
     binary: str | None  # path of the program
     rotabase: str | None  # path of rotabase.txt; null = beside the program, where that version needs one
     timeout_s: Positive  # for one complex
-
-
-class Evaluate(Settings):
-    """Which experiments stand in which table, and how they are judged."""
-
-    table1: Annotated[list[Name], Field(min_length=1)]
-    table3: list[Name]
-    table4: list[Name]
-    figure3: list[Name]
-    controls: list[Name]  # experiments that are trained once more on labels dealt anew, as <name>_shuffled
-    by_family: ByFamily
-    compare_with: list[Name]  # experiments of table1 whose paired difference from every other is told
-    seeds: Annotated[list[int], Field(min_length=1)]
-    bootstrap_samples: Annotated[int, Field(ge=100)]
-    confidence: Annotated[float, Field(gt=0.5, lt=1)]
-    coverages: list[Annotated[float, Field(gt=0.5, lt=1)]]  # of the split-conformal intervals
-    compare_with_paper: bool  # show the paper's numbers beside ours: of use where both are of the same complexes
-    title: str
-    notice: str
-    noise_ceiling_pcc: Annotated[float, Field(gt=0, le=1)] | None
-
-    def tables(self) -> dict[str, list[str]]:
-        """The tables that have experiments, in order: name -> experiments."""
-        named = {name: list(getattr(self, name)) for name in ("table1", "table3", "table4", "figure3")}
-        named["controls"] = [control_name(name) for name in self.controls]
-        return {name: experiments for name, experiments in named.items() if experiments}
-
-    def experiments(self) -> list[str]:
-        """Every experiment of every table and of by_family, each once, in order."""
-        named = [name for names in self.tables().values() for name in names]
-        return list(dict.fromkeys([*named, *(self.by_family.experiments if self.by_family.families else [])]))
-
-
-def control_name(name: str) -> str:
-    """The name of an experiment's label-shuffled control."""
-    return f"{name}_shuffled"
 
 
 class Config(Settings):
@@ -212,6 +171,7 @@ class Config(Settings):
     pretraining: Pretraining
     foldx: FoldXProgram
     experiments: dict[Name, Experiment]
+    mutations: Mutations
     evaluate: Evaluate
 
     @model_validator(mode="before")
@@ -247,7 +207,28 @@ class Config(Settings):
                 self._check_pretrained(f"experiments.{name}", experiment)
         for name, recipe in self.pretraining.recipes.items():
             self._check_language_models(f"pretraining.recipes.{name}", recipe)
+        self._check_mutations()
         return self
+
+    def _check_mutations(self) -> None:
+        for source in self.mutations.parts():
+            if source not in self.sources:
+                raise ValueError(f"mutations: the set '{source}' is none of the sources {sorted(self.sources)}")
+        for name, settings in self.mutations.experiments.items():
+            base = getattr(settings, "base", None)
+            fitting = [
+                other for other, experiment in self.experiments.items()
+                if isinstance(experiment, NETWORK_KINDS)
+                and experiment.protocol == "nested" and not experiment.shuffle_labels
+                and (experiment.model == "deepnap" if settings.kind == "deepnap" else experiment.nodes == "interface")
+                and (settings.kind != "fine_tuned" or isinstance(experiment, Coformer))
+            ]  # fmt: skip
+            if base is not None and base not in fitting:
+                raise ValueError(f"mutations.experiments.{name}.base: '{base}' is none of {fitting}")
+        for base in self.mutations.bases():
+            experiment, most = self.experiments[base], self.structures.interface_nodes
+            if getattr(experiment, "nodes", "") == "interface" and getattr(experiment, "interface_nodes", 0) > most:
+                raise ValueError(f"mutations.table2: '{base}' sees more than structures.interface_nodes ({most})")
 
     def _check_language_models(self, where: str, settings: Settings) -> None:
         for key, family in (("protein_lm", "esm2"), ("rna_lm", "rinalmo")):

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
+from copra.schemas_mutation import MUTATION_TABLES
+
 TYPES = {"string": pa.string(), "int": pa.int64(), "float": pa.float64(), "bool": pa.bool_()}
 
 
@@ -236,6 +238,15 @@ TABLES = {
             "architecture string", "failure string",
         ),
     ),
+    # one row per record that a packaged model was trained on: its label, and what members that had not seen it say
+    "training_set": Table(
+        ("record_id",),
+        (
+            "record_id string", "fold int", "cluster string", "dg_kcal_mol float", "out_of_fold_dg_kcal_mol float?",
+            "temperature_k float", "protein_sequences string", "rna_sequences string", "n_interface_residues int",
+            "n_protein_residues int", "n_nucleotides int",
+        ),
+    ),
     # one row per experiment, subset, aggregate and metric, with its interval
     "metrics": Table(
         ("results_table", "split_family", "experiment", "subset", "aggregate", "metric"),
@@ -280,3 +291,5 @@ TABLES = {
         ("check string", "subject string", "verdict string", "detail string"),
     ),
 }  # fmt: skip
+
+TABLES |= {name: Table(*parts) for name, parts in MUTATION_TABLES.items()}

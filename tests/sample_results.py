@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from copra.config import control_name
+from copra.config_evaluate import control_name
 from copra.config_file import load_config, parse_config
 from copra.evaluate.metrics import evaluate
 from copra.files import sha256_of_file, sha256_of_text
@@ -282,6 +282,8 @@ def _run(folder: Path, results: Path, raw: Path, folds: int, controls: tuple[str
         name: config["sources"][name] | {"version": "1", "filename": f"{name}.csv"} for name in ("prbabv2", "prdbv3")
     }
     config["experiments"] = {name: config["experiments"][of] for name, of in SETTINGS_OF.items()}
+    no_sets = {"cv_source": None, "blind_source": None, "extra_sources": []}
+    config["mutations"] |= no_sets | {"experiments": {}, "table2": []}
     config["evaluate"] |= {
         "table1": list(EXPERIMENTS),
         "table3": [],
@@ -291,6 +293,7 @@ def _run(folder: Path, results: Path, raw: Path, folds: int, controls: tuple[str
         "by_family": {"families": [], "experiments": []},
         "compare_with": ["forest"],
         "seeds": [1, 2],
+        "control_seeds": [1, 2],
         "bootstrap_samples": 200,
         "noise_ceiling_pcc": 0.9,
     }

@@ -18,9 +18,9 @@ from copra.cli import STAGES
 
 VERBS = {verb: module for stage in STAGES.values() for verb, (module, _) in stage.items()}
 # rules that only name targets run nothing
-TARGETS = {"all", "pri30k", "pra310", "embeddings", "pretraining"}
+TARGETS = {"all", "pri30k", "pra310", "embeddings", "pretraining", "models", "table2"}
 # verbs that a person calls, not a rule
-BY_HAND = {"diff", "embed", "sources", "trace", "write-demo"}
+BY_HAND = {"diff", "embed", "models", "mutate", "predict", "scan", "sources", "trace", "write-demo"}
 BINARY = {".gz", ".parquet", ".h5", ".png", ".safetensors"}
 
 

@@ -36,8 +36,11 @@ def test_the_full_dry_run_needs_no_network_and_tells_jobs_and_gpu_jobs(fresh: Pr
     assert jobs["train_fold"] == 15 * 3 * 5  # 11 of table1, 2 controls, 1 on two other split families
     assert jobs["fit_baseline"] == 23 * 3 * 5
     assert jobs["embed_sequences"] == 2 * 32
-    assert f"{225 + 64 + 2 * 5} of" in done.stdout
-    assert "jobs ask for a GPU: embed_sequences 64, evaluate_pretraining 5, pretrain 5, train_fold 225" in done.stdout
+    assert jobs["predict_mutations"] == 3
+    assert jobs["train_mutations"] == 4 * 2 * 3 * 5  # each with and without wild types in training
+    assert f"{225 + 64 + 2 * 5 + 3 + 120} of" in done.stdout
+    asking = "embed_sequences 64, evaluate_pretraining 5, predict_mutations 3, pretrain 5, train_fold 225"
+    assert f"jobs ask for a GPU: {asking}, train_mutations 120" in done.stdout
 
 
 def test_every_table_of_the_paper_is_a_target(fresh: Project) -> None:
@@ -183,7 +186,8 @@ def test_one_experiments_slice_reruns_only_its_folds(done_copy: Project) -> None
     assert queued["train_fold"] == 3
     assert "fit_baseline" not in queued
     assert queued.keys() <= {
-        *("train_fold", "evaluate", "write_table", "table_page", "describe_run", "audit", "audit_predictions", "report")
+        *("train_fold", "evaluate", "write_table", "table_page", "describe_run", "audit", "audit_predictions"),
+        *("report", "package_model", "predict_mutations", "evaluate_mutations", "write_mutation_table"),
     }
 
 

@@ -29,12 +29,14 @@ def interval(samples: Values, confidence: float) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def mean_scores(metric: str, measured: Values, guess: Values, groups: list[Mask], weights: Values) -> Values:
+def mean_scores(
+    metric: str, measured: Values, guess: Values, groups: list[Mask], weights: Values, runs: Values | None = None
+) -> Values:
     """A metric [experiments, samples] of predictions [experiments, runs, n] under weights [samples, n].
 
-    It is the mean over the groups of records (masks [n]), then over the runs of an experiment (its seeds). On the
-    data themselves (one sample) a group where the metric is not defined leaves the mean undefined; a bootstrap
-    sample passes over groups that it emptied.
+    It is the mean over the groups of records (masks [n]), then over the runs of an experiment (its seeds), which
+    `runs` [samples, runs] weighs where it is given. On the data themselves (one sample) a group where the metric is
+    not defined leaves the mean undefined; a bootstrap sample passes over groups that it emptied.
     """
     scores = np.stack(
         [METRICS[metric](measured[inside], guess[..., inside], weights[:, inside]) for inside in groups], axis=2
@@ -44,7 +46,8 @@ def mean_scores(metric: str, measured: Values, guess: Values, groups: list[Mask]
     defined = ~np.isnan(scores)
     count = defined.sum(axis=2)
     per_run = np.where(defined, scores, 0.0).sum(axis=2) / np.maximum(count, 1)
-    return np.where((count > 0).all(axis=1), per_run.mean(axis=1), np.nan)
+    mean = per_run.mean(axis=1) if runs is None else np.einsum("ers,sr->es", per_run, runs) / runs.sum(axis=1)
+    return np.where((count > 0).all(axis=1), mean, np.nan)
 
 
 def number(value: float) -> float | None:

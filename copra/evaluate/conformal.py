@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from copra.config import Evaluate
+from copra.config_evaluate import Evaluate
 from copra.evaluate.bootstrap import interval, number
 from copra.evaluate.scores import Values, weighted_mean
 from copra.evaluate.subsets import Subset

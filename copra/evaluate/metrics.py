@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from copra.config import Evaluate
+from copra.config_evaluate import Evaluate
 from copra.config_experiments import Experiment
 from copra.errors import InputError
 from copra.evaluate.bootstrap import Mask, bootstrap_weights, interval, mean_scores, number
@@ -74,7 +74,8 @@ def evaluate(
 
     `pooled`: a metric over all records, `fold_mean`: the mean over folds; both per seed, then the mean over seeds.
     `ensemble`: the metric of the mean prediction over seeds (of external records: over seeds and folds). Intervals
-    come from resampling clusters of records, the same samples for every experiment; with them `differences` holds
+    come from resampling clusters of records, of `controls` seeds too, as each deals the labels anew; the samples are
+    the same for every experiment. With them `differences` holds
     the paired differences from the experiments of `settings.compare_with`, and `intervals` the measured coverage of
     split-conformal intervals. An experiment whose predictions are not whole, or whose model failed in any seed and
     fold, gets rows with status `failed` or `skipped` and no number. Raises InputError for predictions of an
@@ -86,11 +87,13 @@ def evaluate(
     strangers = sorted(set(said["experiment"]) - set(experiments))
     if strangers:
         raise InputError(f"predictions of {strangers}, expected those of {table}: {sorted(experiments)}")
+    settings = settings.of_table(table)
     judged = [judge(name, experiments[name].model, said, truth, settings.seeds) for name in sorted(experiments)]
     generator = np.random.default_rng(settings.seeds[0])
     subsets = choose_subsets(truth.test, similarity)
     draws = bootstrap_weights(truth.test["cluster"].to_numpy(), settings.bootstrap_samples, generator)
-    cells = score_test(judged, truth, subsets, draws)
+    deals = bootstrap_weights(np.arange(len(settings.seeds)), len(draws), generator) if table == "controls" else None
+    cells = score_test(judged, truth, subsets, draws, deals)
     if len(truth.external):
         outside = bootstrap_weights(similarity.external_groups, settings.bootstrap_samples, generator)
         cells += score_external(judged, truth, external_subset(similarity), outside)
@@ -142,18 +145,20 @@ def _in_order(said: pd.DataFrame, truth: Truth, seeds: list[int]) -> tuple[Value
     return np.array(test, dtype=float), np.array(external, dtype=float).reshape(shape)
 
 
-def score_test(judged: list[Judged], truth: Truth, subsets: list[Subset], draws: Values) -> list[Cell]:
-    """Every metric of the tested records under the bootstrap's weights `draws` [samples, n]."""
+def score_test(
+    judged: list[Judged], truth: Truth, subsets: list[Subset], draws: Values, deals: Values | None
+) -> list[Cell]:
+    """Every metric of the tested records under the weights `draws` [samples, n] and `deals` [samples, seeds]."""
     guess = _stacked([one.test for one in judged if one.problem is None], len(truth.test))
     measured = truth.test["dg_kcal_mol"].to_numpy()
     cells = []
     for subset in subsets:
-        cells.append(Cell(subset, "pooled", _score(measured, guess, [subset.inside], draws)))
+        cells.append(Cell(subset, "pooled", _score(measured, guess, [subset.inside], draws, deals)))
         if subset.name in WHOLE:
             by_fold = [subset.inside & truth.in_fold(fold) for fold in truth.folds]
             groups = [inside for inside in by_fold if inside.any()]
             mean = guess.mean(axis=1, keepdims=True)
-            cells.append(Cell(subset, "fold_mean", _score(measured, guess, groups, draws)))
+            cells.append(Cell(subset, "fold_mean", _score(measured, guess, groups, draws, deals)))
             cells.append(Cell(subset, "ensemble", _score(measured, mean, [subset.inside], draws)))
     return cells
 
@@ -172,12 +177,14 @@ def _stacked(guesses: list[Values], n: int) -> Values:
     return np.stack(guesses) if guesses else np.zeros((0, 1, n))
 
 
-def _score(measured: Values, guess: Values, groups: list[Mask], draws: Values) -> dict[str, Scores]:
+def _score(
+    measured: Values, guess: Values, groups: list[Mask], draws: Values, deals: Values | None = None
+) -> dict[str, Scores]:
     itself = np.ones((1, len(measured)))
     return {
         metric: Scores(
             mean_scores(metric, measured, guess, groups, itself)[:, 0],
-            mean_scores(metric, measured, guess, groups, draws),
+            mean_scores(metric, measured, guess, groups, draws, deals),
         )
         for metric in METRICS
     }

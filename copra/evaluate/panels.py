@@ -31,8 +31,8 @@ def scatter(said: pd.DataFrame, words: dict[str, str]) -> str:
     part = said[said["experiment"].isin(shown)]
     measured, guess = part["measured_dg_kcal_mol"], part["predicted_dg_kcal_mol"]
     low, high = measured.min() - 0.7, measured.max() + 0.7
-    with canvas(*_size(len(shown), 2.15, 2.35), by_hand=True) as (figure, buffer):
-        axes = _panels(figure, len(shown), bottom_in=0.55, top_in=0.7)
+    with canvas(*panel_size(len(shown), 2.15, 2.35), by_hand=True) as (figure, buffer):
+        axes = grid_of_panels(figure, len(shown), bottom_in=0.55, top_in=0.7)
         folds = sorted({int(fold) for fold in part["fold"]})
         for axis, name in zip(axes, shown, strict=True):
             of_one = part["experiment"] == name
@@ -40,16 +40,16 @@ def scatter(said: pd.DataFrame, words: dict[str, str]) -> str:
             for fold in folds:
                 inside = (of_one & (part["fold"] == fold)).to_numpy()
                 clipped = np.clip(guess[inside].to_numpy(), low + 0.1, high - 0.1)
-                _dots(axis, measured[inside].to_numpy(), clipped, fold_colour(fold), 3.2)
+                dots(axis, measured[inside].to_numpy(), clipped, fold_colour(fold), 3.2)
             axis.set(xlim=(low, high), ylim=(low, high))
             for direction in (axis.xaxis, axis.yaxis):
                 direction.set_major_locator(MaxNLocator(4, integer=True))
-            axis.set_title(f"{_short(name)}\n{words[name]}", fontsize=8.5)
+            axis.set_title(f"{short_name(name)}\n{words[name]}", fontsize=8.5)
         keys = [
             Line2D([], [], marker="o", ls="", color=fold_colour(fold), ms=5, label=f"fold {fold}") for fold in folds
         ]
         figure.legend(handles=keys, loc="upper left", ncols=10, handletextpad=0.1, columnspacing=1, fontsize=9)
-        _label(figure, "measured dG (kcal/mol)", "predicted dG (kcal/mol)")
+        label_panels(figure, "measured dG (kcal/mol)", "predicted dG (kcal/mol)")
     return data_uri(buffer)
 
 
@@ -74,7 +74,7 @@ def residuals(said: pd.DataFrame, clusters: pd.DataFrame, experiments: list[str]
             offset = 0.24 * (i - (len(experiments) - 1) / 2)
             for y, name in enumerate(names):
                 values = of_one.loc[of_one["line"] == name, "residual"].to_numpy()
-                _dots(axis, values, np.full(len(values), y + offset), COLOURS[i % len(COLOURS)], 3.8)
+                dots(axis, values, np.full(len(values), y + offset), COLOURS[i % len(COLOURS)], 3.8)
                 if len(values):
                     axis.plot([np.median(values)] * 2, [y + offset - 0.11, y + offset + 0.11], color=INK, lw=1.6)
             axis.plot([], [], "o", color=COLOURS[i % len(COLOURS)], ms=5, label=plain(experiment))
@@ -96,13 +96,13 @@ def learning_curves(curves: dict[str, dict[str, list[tuple[Values, Values]]]]) -
     shown = list(curves)[:MOST_PANELS]
     if not shown:
         return ""
-    with canvas(*_size(len(shown), 2.0, 2.1), by_hand=True) as (figure, buffer):
-        axes = _panels(figure, len(shown), bottom_in=0.55, top_in=0.62, own_scales=True)
+    with canvas(*panel_size(len(shown), 2.0, 2.1), by_hand=True) as (figure, buffer):
+        axes = grid_of_panels(figure, len(shown), bottom_in=0.55, top_in=0.62, own_scales=True)
         for axis, name in zip(axes, shown, strict=True):
             tops = []
             for colour, key in zip(COLOURS, ("training_loss", "validation_loss"), strict=False):
                 tops += _curve(axis, curves[name].get(key, []), colour)
-            axis.set_title(_short(name), fontsize=8.5)
+            axis.set_title(short_name(name), fontsize=8.5)
             axis.set_ylim(0, max(tops, default=1.0) * 1.08 or 1.0)
             axis.xaxis.set_major_locator(MaxNLocator(4, integer=True))
             axis.yaxis.set_major_locator(MaxNLocator(4))
@@ -111,7 +111,7 @@ def learning_curves(curves: dict[str, dict[str, list[tuple[Values, Values]]]]) -
             for colour, label in zip(COLOURS, ("training", "validation"), strict=False)
         ]
         figure.legend(handles=keys, loc="upper left", ncols=2, fontsize=9)
-        _label(figure, "epoch", "loss (standardised dG)")
+        label_panels(figure, "epoch", "loss (standardised dG)")
     return data_uri(buffer)
 
 
@@ -130,7 +130,7 @@ def _curve(axis: Axes, lines: list[tuple[Values, Values]], colour: str) -> list[
     return [float(np.quantile(middle, 0.95)), float(np.quantile(high, 0.9))]
 
 
-def _dots(axis: Axes, x: Values, y: Values, colour: str, size: float) -> None:
+def dots(axis: Axes, x: Values, y: Values, colour: str, size: float) -> None:
     """Round dots as one path of points without length: the file stays small."""
     if len(x):
         ends = np.full(len(x), np.nan)
@@ -138,12 +138,13 @@ def _dots(axis: Axes, x: Values, y: Values, colour: str, size: float) -> None:
         axis.plot(*path, color=colour, lw=size, solid_capstyle="round", alpha=0.7, zorder=2)
 
 
-def _size(n: int, width_in: float, height_in: float) -> tuple[float, float]:
+def panel_size(n: int, width_in: float, height_in: float) -> tuple[float, float]:
+    """Width and height in inches of a figure of n panels of this size."""
     across = min(ACROSS, n)
     return max(width_in * across + 0.6, 4.5), height_in * -(-n // across) + 0.6
 
 
-def _panels(figure: Figure, n: int, *, bottom_in: float, top_in: float, own_scales: bool = False) -> list[Axes]:
+def grid_of_panels(figure: Figure, n: int, *, bottom_in: float, top_in: float, own_scales: bool = False) -> list[Axes]:
     """n panels in a grid laid out by hand: the automatic layout takes seconds for so many."""
     width, height = figure.get_size_inches()
     across = min(ACROSS, n)
@@ -163,11 +164,13 @@ def _panels(figure: Figure, n: int, *, bottom_in: float, top_in: float, own_scal
     return list(axes[:n])
 
 
-def _label(figure: Figure, x: str, y: str) -> None:
+def label_panels(figure: Figure, x: str, y: str) -> None:
+    """One name for the horizontal and one for the vertical axes of all panels."""
     width, height = figure.get_size_inches()
     figure.text(0.5, 0.1 / height, x, ha="center", va="bottom", fontsize=10)
     figure.text(0.12 / width, 0.5, y, ha="left", va="center", rotation=90, fontsize=10)
 
 
-def _short(name: str) -> str:
+def short_name(name: str) -> str:
+    """A name as it fits above a panel."""
     return plain(name if len(name) <= TITLE_LENGTH else f"{name[: TITLE_LENGTH - 1]}…")

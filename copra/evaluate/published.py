@@ -1,4 +1,4 @@
-"""The numbers that the paper prints (Tables 1, 3 and 4), each with its table, row and cell."""
+"""The numbers that the paper prints (Tables 1 to 4), each with its table, row and cell."""
 
 from __future__ import annotations
 
@@ -10,9 +10,12 @@ from copra.errors import InputError
 from copra.evaluate.scores import METRICS
 
 COLUMNS = ("results_table", "row", "experiment", "subset", "aggregate", "metric", "value", "cell", "note")
-RESULTS_TABLES = ("table1", "table3", "table4", "figure3")
+RESULTS_TABLES = ("table1", "table2", "table3", "table4", "figure3")
 SUBSETS = ("all", "pra201")  # all = the paper's PRA310
 AGGREGATES = ("fold_mean",)  # the paper gives means over five folds
+# Table 2: mutation effects, means over complexes; the paper's code takes correlations without their sign
+TABLE2_SUBSETS = ("blind",)
+TABLE2_AGGREGATES = ("per_complex", "per_complex_absolute")
 FILE = "paper_results.tsv"
 
 
@@ -97,6 +100,8 @@ def read_published(path: Path) -> Published:
 
 def _check(number: Number, where: str) -> None:
     known = {"results_table": RESULTS_TABLES, "subset": SUBSETS, "aggregate": AGGREGATES}
+    if number.results_table == "table2":
+        known |= {"subset": TABLE2_SUBSETS, "aggregate": TABLE2_AGGREGATES}
     known |= {"metric": tuple(METRICS)} if number.value else {}
     for column, allowed in known.items():
         if getattr(number, column) not in allowed:

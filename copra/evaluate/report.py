@@ -43,6 +43,11 @@ def report(results: Path, *, config: Path, tables: list[str], out: Path) -> None
         temporary.write_text(page)
 
 
+def table_page(results: Path, *, config: Path, table: str, out: Path) -> None:
+    """Write the report with one results table alone (`table1`, ...); arguments and errors as for `report`."""
+    report(results, config=config, tables=[table], out=out)
+
+
 def _headline(run: Run, records: pd.DataFrame) -> dict[str, Any]:
     settings = run.config.evaluate
     facts = [

@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 import pandas as pd
 
-from copra.config import Evaluate
+from copra.config_evaluate import Evaluate
 from copra.errors import InputError
 from copra.evaluate.grids import Cell
 from copra.evaluate.published import Published
@@ -121,7 +121,7 @@ def read_results(
         published = published.without_numbers()
     order = [*tables[name], *sorted(set(frames["metrics"]["experiment"]) - set(tables[name]))]
     return Results(
-        name=name, order=order, settings=settings, published=published, folder=folder,
+        name=name, order=order, settings=settings.of_table(name), published=published, folder=folder,
         commit=str(run.get("git_commit") or "unknown"), machine=str(run.get("machine") or "unknown"), **frames,
     )  # fmt: skip
 

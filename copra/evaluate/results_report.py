@@ -15,6 +15,9 @@ from copra.decisions import rows_as_dicts
 from copra.errors import InputError
 from copra.evaluate import forest, panels
 from copra.evaluate.grids import Cell, Column, Grid, Section
+from copra.evaluate.mutation_results import TABLE2
+from copra.evaluate.mutation_sets import read_mutation_predictions
+from copra.evaluate.mutation_table import mutation_item, read_mutation_results
 from copra.evaluate.published import FILE, Published, read_published
 from copra.evaluate.results import Results, number_cell, read_results, status_cell
 from copra.evaluate.sections import preface, sections
@@ -63,7 +66,11 @@ def results_part(run: Run, tables: list[str], out: Path) -> dict[str, Any]:
     items: list[dict[str, Any]] = []
     weights = [pd.Series(dtype=object)]
     for name in tables:
-        results = _read(run, name, published, folder)
+        if name == TABLE2 and (item := _mutations(run, published, folder)):
+            items.append(item[0])
+            weights.append(item[1])
+            continue
+        results = None if name == TABLE2 else _read(run, name, published, folder)
         if results is None:
             title = TABLE_NAMES.get(name, name)
             items.append({"name": name, "headline": title, "texts": ["There are no results yet."], "blocks": []})
@@ -80,6 +87,20 @@ def results_part(run: Run, tables: list[str], out: Path) -> dict[str, Any]:
         "weights_notice": weights_notice(pd.concat(weights)),
         "weights_named": sorted({str(text) for text in pd.concat(weights)} - {""}),
     }
+
+
+def _mutations(run: Run, published: Published, folder: str) -> tuple[dict[str, Any], pd.Series] | None:
+    """Table 2 as an item of the page and its `weights`; None where it has not been evaluated."""
+    place = run.results / "mutations"
+    if not (place / "metrics.parquet").is_file():
+        return None
+    order = run.config.mutations.table2
+    results = read_mutation_results(
+        place / "metrics.parquet", records=place / "records.parquet", experiments=order,
+        settings=run.config.evaluate, published=published, run=run.description, folder=folder,
+    )  # fmt: skip
+    paths = [path for name in results.order if (path := place / name / "predictions.parquet").is_file()]
+    return mutation_item(results, read_mutation_predictions(paths, results.records)), results.metrics["weights"]
 
 
 def _published(run: Run) -> tuple[Published, list[str]]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from copra.config import Evaluate
+from copra.config_evaluate import Evaluate
 from copra.evaluate.grids import escape, section_as_markdown
 from copra.evaluate.published import read_published
 from copra.evaluate.results import Results, read_results

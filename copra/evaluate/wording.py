@@ -8,6 +8,7 @@ import pandas as pd
 
 TABLE_NAMES = {
     "table1": "Table 1: every model on the same folds",
+    "table2": "Table 2: effects of mutations",
     "table3": "Table 3: one part after another taken away",
     "table4": "Table 4: what the model was pre-trained on",
     "figure3": "Figure 3: size of the language models",

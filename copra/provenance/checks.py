@@ -205,7 +205,7 @@ def predictions_cover(run: Run) -> list[Finding]:
         n_predictions += len(said)
         for name in part.experiments:
             kind, own = run.config.experiments[name].model, said[said["experiment"] == name]
-            problem = find_problem(own, kind, truth, run.config.evaluate.seeds)
+            problem = find_problem(own, kind, truth, run.config.evaluate.seeds_of(part.table))
             subject = f"{part.title}: {name}"
             names.add(name)
             if problem and problem.of_the_files:

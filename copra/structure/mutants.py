@@ -131,20 +131,22 @@ def mutant_of(row: dict[Any, Any], structure: Structure) -> dict[str, Any]:
     for change, (place, _) in zip(changes, found, strict=True):
         letters[place] = change.mutant
     mutant = "".join(letters)
-    same = [
-        other for other, sequence, kind in
-        zip(structure.chain_ids, structure.sequences, structure.molecule_types, strict=True)
-        if other != chain and sequence == wildtype and kind == structure.molecule_types[index]
-    ]  # fmt: skip
     return {
         "mutation_id": row["mutation_id"], "source": row["source"], "pdb_id": structure.pdb_id, "chain": chain,
         "molecule_type": molecule, "mutation": row["mutation"], "mutation_kind": row["mutation_kind"],
         "polymer_indices": ",".join(str(place) for place, _ in found),
         "residue_names": ",".join(residue_name for _, residue_name in found),
-        "same_sequence_chains": ",".join(sorted(same)), "n_residues": len(mutant),
+        "same_sequence_chains": ",".join(sorted(same_sequence_chains(structure, index))), "n_residues": len(mutant),
         "wildtype_sha256": sha256_of_text(wildtype), "mutant_sha256": sha256_of_text(mutant),
         "mutant_sequence": mutant,
     }  # fmt: skip
+
+
+def same_sequence_chains(structure: Structure, index: int) -> list[str]:
+    """The other chains of the same molecule type with the sequence of chain `index`, in the order of the file."""
+    own = (structure.sequences[index], structure.molecule_types[index])
+    every = zip(structure.sequences, structure.molecule_types, strict=True)
+    return [structure.chain_ids[i] for i, other in enumerate(every) if i != index and other == own]
 
 
 def _read(name: str) -> Mutation:
@@ -170,22 +172,35 @@ def _molecule_type(row: dict[Any, Any], changes: list[Mutation], said: str) -> s
 
 def _place_of(change: Mutation, structure: Structure, index: int) -> tuple[int, str]:
     """Place (0-based) in the full sequence, and name of the residue there, of one change."""
-    number = f"{change.number}{change.code}"
-    chain, part = structure.chain_ids[index], structure.chain_residues(index)
-    numbers, codes = structure.arrays["auth_number"][part], structure.arrays["insertion_code"][part]
-    here = np.flatnonzero((numbers == change.number) & (codes == change.code.encode()))
-    names = [text.decode() for text in structure.arrays["residue_name"][part][here].tolist()]
-    if not len(here):
-        raise _absent(change.number, number, structure, index)
-    if len(here) > 1:
-        raise NotApplicable("ambiguous_residue", f"found {' and '.join(names)} with number {number} in chain {chain}")
-    place = int(structure.arrays["polymer_index"][part][here[0]])
+    row = find_residue(change.number, change.code, structure, index)
+    chain, name = structure.chain_ids[index], structure.arrays["residue_name"][row].decode()
+    place = int(structure.arrays["polymer_index"][row])
     found = structure.sequences[index][place]
     if found != change.wildtype:
+        number = f"{change.number}{change.code}"
         reason = "mutant_in_structure" if found == change.mutant else "other_wild_type"
-        detail = f"found {found} ({names[0]}) with number {number} in chain {chain}, expected {change.wildtype}"
+        detail = f"found {found} ({name}) with number {number} in chain {chain}, expected {change.wildtype}"
         raise NotApplicable(reason, detail)
-    return place, names[0]
+    return place, name
+
+
+def find_residue(number: int, code: str, structure: Structure, index: int) -> int:
+    """The row, in the arrays of residues, of the author's number and insertion code in chain `index`.
+
+    Raises NotApplicable where no observed residue or more than one bears them.
+    """
+    part = structure.chain_residues(index)
+    numbers, codes = structure.arrays["auth_number"][part], structure.arrays["insertion_code"][part]
+    here = np.flatnonzero((numbers == number) & (codes == code.encode()))
+    if not len(here):
+        raise _absent(number, f"{number}{code}", structure, index)
+    if len(here) > 1:
+        names = [text.decode() for text in structure.arrays["residue_name"][part][here].tolist()]
+        chain = structure.chain_ids[index]
+        raise NotApplicable(
+            "ambiguous_residue", f"found {' and '.join(names)} with number {number}{code} in chain {chain}"
+        )
+    return part.start + int(here[0])
 
 
 def _absent(number: int, name: str, structure: Structure, index: int) -> NotApplicable:

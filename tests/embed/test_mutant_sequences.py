@@ -10,7 +10,7 @@ import sample_results
 from copra.embed.sequences import list_sequences
 from copra.errors import InputError
 from copra.files import sha256_of_text
-from copra.tables import read_table
+from copra.tables import read_table, write_table
 
 CHAINS = [("protein", "MKLV"), ("protein", "GGGG"), ("rna", "ACGU"), ("hybrid", "GGUU"), ("protein", "WWWW")]
 
@@ -68,6 +68,15 @@ def test_mutants_and_their_wild_types_are_sequences_like_others(place: Path) -> 
     assert table["sequence_sha256"].tolist() == [sha256_of_text(text) for text in table["sequence"]]
     assert (table["n_residues"] == 4).all()
     assert table["shard"].tolist() == [int(key[:8], 16) % 4 for key in table["sequence_sha256"]]
+
+
+def test_with_a_mutant_goes_every_protein_and_rna_chain_of_its_entry(place: Path) -> None:
+    chains = read_table(place / "chains.parquet", "chains")
+    dna = chains.iloc[[0]].assign(chain="d", molecule_type="dna", sequence="AC", sequence_sha256=sha256_of_text("AC"))
+    other = chains.iloc[[0]].assign(pdb_id="2syn", sequence="VV", sequence_sha256=sha256_of_text("VV"))
+    write_table(pd.concat([chains, dna, other]), place / "chains.parquet", "chains")
+    table = listed(place, [mutant("a:1", "MKLV", "MALV") | {"pdb_id": "1syn"}])
+    assert set(table["sequence"]) == {text for _, text in CHAINS} | {"MALV"}
 
 
 def test_mutants_move_no_other_sequence(place: Path) -> None:

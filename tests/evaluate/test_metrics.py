@@ -14,6 +14,7 @@ from sklearn.metrics import mean_absolute_error, root_mean_squared_error
 
 from copra.errors import InputError
 from copra.evaluate import metrics
+from copra.evaluate.bootstrap import bootstrap_weights, interval, mean_scores
 from copra.evaluate.scores import METRICS, weighted_ranks
 from copra.tables import concat_tables, read_table, write_table
 
@@ -207,6 +208,24 @@ def test_the_order_of_files_changes_nothing(sample: ModuleType, folder: Path, mo
     found = Path.glob
     monkeypatch.setattr(Path, "glob", lambda path, pattern: sorted(found(path, pattern), reverse=True))
     assert {path.name: path.read_bytes() for path in sample.score_results(folder).iterdir()} == first
+
+
+def test_the_luck_of_the_dealing_is_in_the_interval_where_the_seeds_are_drawn_too() -> None:
+    generator = np.random.default_rng(3)
+    measured = generator.normal(size=150)
+    # a control that reads a size off the complex, up or down as its dealing of the labels would have it
+    guess = np.stack([[sign * (measured + generator.normal(size=150)) for sign in (1, -1, 1, 1)]])
+    everyone = [np.ones(150, dtype=bool)]
+    draws = bootstrap_weights(np.arange(150), 1000, generator)
+    deals = bootstrap_weights(np.arange(4), 1000, generator)
+    low, high = interval(mean_scores("pcc", measured, guess, everyone, draws)[0], 0.95)
+    assert 0 < low < high
+    low, high = interval(mean_scores("pcc", measured, guess, everyone, draws, deals)[0], 0.95)
+    assert low < 0 < high
+    one = mean_scores("mae", measured, guess, everyone, draws[:2], np.array([[2.0, 0, 1, 1], [0, 0, 4, 0]]))[0]
+    alone = [mean_scores("mae", measured, guess[:, [run]], everyone, draws[:2])[0] for run in range(4)]
+    assert one[0] == pytest.approx((2 * alone[0][0] + alone[2][0] + alone[3][0]) / 4)
+    assert one[1] == pytest.approx(alone[2][1])
 
 
 def test_label_shuffled_controls_hold_zero(sample: ModuleType, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from copra.config import Evaluate
+from copra.config_evaluate import Evaluate
 from copra.config_file import load_config
 from copra.errors import InputError
 from copra.evaluate import sections, tables, wording
@@ -243,16 +243,19 @@ def test_controls_say_whether_their_interval_holds_0(files: Files, write: Callab
     for path, kind in (("m", "metrics"), ("d", "differences"), ("i", "intervals")):
         frame = read_table(files["folder"] / f"{path}.parquet", kind).assign(results_table="controls")
         frame["experiment"] += "_shuffled"
-        if kind == "metrics":  # of one control the ensemble alone is off 0
-            off = (frame["experiment"] == "forest_lengths_shuffled") & (frame["aggregate"] == "ensemble")
-            frame.loc[off, ["value", "ci_low", "ci_high"]] = [0.3, 0.1, 0.5]
+        if kind == "metrics":  # of one control all records together are off 0
+            pooled = (frame["experiment"] == "forest_lengths_shuffled") & (frame["aggregate"] == "pooled")
+            frame.loc[pooled, ["value", "ci_low", "ci_high"]] = [0.3, 0.1, 0.5]
         write_table(frame, files["folder"] / f"{path}.parquet", kind)
-    text = write("controls", controls=NAMES)
+    text = write("controls", controls=NAMES, control_seeds=[1, 2, 3, 4])
     rows = rows_after(text, "## Does the interval hold 0?")[2:]
     assert [row[-1] for row in rows] == [
-        "no: mean prediction of all seeds, records together", "no: mean over folds, as the paper reports; "
-        "all held-out records together; mean prediction of all seeds, records together", "not defined", "not defined",
+        "no: all held-out records together", "no: mean over folds, as the paper reports; all held-out records together",
+        "not defined", "not defined",
     ]  # fmt: skip
+    assert "Protocol: nested; 4 seeds (1, 2, 3, 4)" in text
+    assert "the luck of 4 dealings" in text
+    assert "There was one dealing" in write("controls", controls=NAMES, control_seeds=[1])
     assert sections.holds_zero({"pooled": {"ci_low": -0.1, "ci_high": 0.1}}) == "yes"
     assert "paper RMSE" not in text
 

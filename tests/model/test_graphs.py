@@ -17,9 +17,9 @@ from coformer_nodes import (
     together,
 )
 from graph_models import KINDS, a_rotation, graph_model, moved
+from pydantic import ValidationError
 from torch import Tensor, nn
 
-from copra.errors import InputError
 from copra.model.pair_features import N_SPECIAL, Nodes
 
 NEAR = {"atol": 1e-5, "rtol": 1e-5}
@@ -183,7 +183,7 @@ def test_half_precision_changes_little(name: str) -> None:
 
 
 def test_gat_refuses_a_width_that_its_heads_cannot_share() -> None:
-    with pytest.raises(InputError, match=r"width is 16.*3 heads"):
+    with pytest.raises(ValidationError, match=r"width \(16\) must be a multiple of heads \(3\)"):
         graph_model("gat", heads=3)
 
 

@@ -22,6 +22,8 @@ COLUMNS = (
     "Pdb\tGroup1\tGroup2\tIntraclashesGroup1\tIntraclashesGroup2\tInteraction Energy\tBackbone Hbond\tSidechain Hbond"
 )
 
+THREE_LETTERS = "ALA ARG ASN ASP CYS GLN GLU GLY HIS ILE LEU LYS MET PHE PRO SER THR TRP TYR VAL"
+
 
 def main() -> int:
     options = dict(word.removeprefix("--").split("=", 1) for word in sys.argv[1:])
@@ -45,6 +47,8 @@ def main() -> int:
     if options["command"] == "RepairPDB":
         Path(f"{name}_Repair.pdb").write_text("\n".join(line for line in lines if line[:4] in ("ATOM", "TER ", "END")))
         Path(f"{name}_Repair.fxout").write_text(PREAMBLE.format(name=name))
+    elif options["command"] == "BuildModel":
+        return build(name, lines, Path(options["mutant-file"]).read_text().split())
     else:
         analyse(name, lines, options["analyseComplexChains"].split(","), mode)
     print("Your file run OK\nEnd time of FoldX: Sat Jul  6 17:23:18 2024")
@@ -55,6 +59,26 @@ def told(words: list[str]) -> None:
     """Keep what was asked; the hanging one does so when it can be found."""
     with (HERE / "calls").open("a") as calls:
         calls.write(" ".join(words) + "\n")
+
+
+def build(name: str, lines: list[str], mutants: list[str]) -> int:
+    """For each line of the list a mutant, whose changed residues keep backbone and CB alone, and its wild type."""
+    names = dict(zip("ARNDCQEGHILKMFPSTWYV", THREE_LETTERS.split(), strict=True))
+    for number, mutant in enumerate(mutants, start=1):
+        model = lines
+        for word in mutant.removesuffix(";").split(","):
+            wanted = f"{names[word[0]]} {word[1]}{int(word[2:-1]):4d}"
+            if not any(line[17:26] == wanted for line in model):
+                print(f"residue {wanted} of the list is not in the structure")
+                return 1
+            model = [
+                line[:17] + names[word[-1]] + line[20:] if line[17:26] == wanted else line
+                for line in model
+                if line[17:26] != wanted or line[:4] != "ATOM" or line[12:16].strip() in ("N", "CA", "C", "O", "CB")
+            ]
+        Path(f"{name}_{number}.pdb").write_text("\n".join(model))
+        Path(f"WT_{name}_{number}.pdb").write_text("\n".join(lines))
+    return 0
 
 
 def analyse(name: str, lines: list[str], groups: list[str], mode: str) -> None:

@@ -13,6 +13,7 @@ from copra.config_experiments import MEASURED, NETWORK_KINDS
 from copra.config_file import parse_config
 from copra.embed.sizes import memory_mb
 from copra.errors import CopraError
+from copra.predict.package import complex_settings
 from copra.provenance.failures import failure_summary
 from copra.provenance.fingerprint import fingerprint, model_fingerprint
 from copra.provenance.plan import announce_gpu_jobs
@@ -145,6 +146,23 @@ def experiment_json(wildcards):
     return as_json(run.experiments[wildcards.experiment])
 
 
+def language_models_json(wildcards):
+    """The settings of the language models that an experiment reads."""
+    experiment = run.experiments[wildcards.experiment]
+    names = {experiment.protein_lm, experiment.rna_lm} - {None}
+    return json.dumps({name: run.language_models[name].model_dump() for name in sorted(names)})
+
+
+def embedding_json(wildcards):
+    """How embeddings are computed and rounded, as far as a prediction must do the same."""
+    return run.embed.model_dump_json(include={"dtype", "autocast", "max_tokens_per_batch"})
+
+
+def complex_settings_json(wildcards):
+    """How the interfaces of an experiment are cut, and what its complexes keep to."""
+    return as_json(complex_settings(run, run.experiments[wildcards.experiment]))
+
+
 def family_of(wildcards):
     """The split family of a place below the results: the one that is trained on, or by_family/<name>/."""
     return wildcards.place.split("/")[1] if wildcards.place else run.split.family
@@ -203,7 +221,7 @@ def predictions_of(wildcards):
         "<results>/{place}train/{experiment}/seed_{seed}/fold_{fold}/predictions.parquet",
         place=wildcards.place,
         experiment=TABLES[wildcards.table],
-        seed=run.evaluate.seeds,
+        seed=run.evaluate.seeds_of(wildcards.table),
         fold=held_out(family_of(wildcards)),
     )
 
@@ -239,14 +257,24 @@ OBSOLETE = names_of("obsolete")
 AFFINITY = names_of("affinity")
 MUTATIONS = names_of("mutations")
 PAIRS = names_of("pairs")
+# the rows of Table 2; none where no set of mutations is in use
+TABLE2 = run.mutations.table2 if set(MUTATIONS) & set(run.mutations.parts()) else []
 # every table, the experiments that are run on other split families among them
 TABLES = run.evaluate.tables() | {"families": run.evaluate.by_family.experiments}
 PLACES = [f"by_family/{family}/" for family in run.evaluate.by_family.families]
 # what `all` makes; the ablations' tables are asked for by name
 MAIN = ["table1", *(["controls"] if run.evaluate.controls else [])]
-EXPERIMENTS = run.evaluate.experiments()
+# experiments whose models the rows of Table 2 start from
+BASES = run.mutations.bases() if TABLE2 else []
+EXPERIMENTS = list(dict.fromkeys([*run.evaluate.experiments(), *BASES]))
 NEURAL = [name for name in EXPERIMENTS if isinstance(run.experiments[name], NETWORK_KINDS)]
 CLASSICAL = [name for name in EXPERIMENTS if name not in NEURAL]
+# models to predict with: none whose epoch was chosen on the fold that it reports, none of shuffled labels
+PACKAGED = [
+    name
+    for name in dict.fromkeys([*run.evaluate.table1, *BASES])
+    if name in NEURAL and run.experiments[name].protocol == "nested" and not run.experiments[name].shuffle_labels
+]
 MAIN_EXPERIMENTS = [run.experiments[name] for table in MAIN for name in TABLES[table]]
 # pre-training: the recipes that an experiment of these starts from, and the test folds that are purged
 RECIPES = sorted({getattr(experiment, "pretrained", None) for experiment in MAIN_EXPERIMENTS} - {None})

@@ -70,15 +70,16 @@ rule table_page:
     conda:
         "../../envs/copra.yaml"
     params:
-        code=fingerprint("report"),
+        code=fingerprint("table-page"),
         results=lambda wildcards, input: os.path.dirname(input.config),
     shell:
-        "copra report {params.results:q} --config {input.config:q} --tables {wildcards.table} --out {output:q} 2> {log:q}"
+        "copra table-page {params.results:q} --config {input.config:q} --table {wildcards.table} --out {output:q} 2> {log:q}"
 
 
 rule report:
     input:
         tables=expand("<results>/{table}/{table}.tsv", table=MAIN),
+        mutations=["<results>/mutations/metrics.parquet"] if TABLE2 else [],
         families=expand("<results>/{place}evaluate/families/metrics.parquet", place=PLACES),
         audit="<results>/audit/findings.parquet",
         predictions="<results>/audit/prediction_findings.parquet",
@@ -94,7 +95,7 @@ rule report:
     params:
         code=fingerprint("report"),
         results=lambda wildcards, input: os.path.dirname(input.config),
-        tables=MAIN,
+        tables=[*MAIN, *(["table2"] if TABLE2 else [])],
     shell:
         "copra report {params.results:q} --config {input.config:q} --tables {params.tables} --out {output:q} 2> {log:q}"
 

@@ -7,7 +7,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from copra.config_experiments import Gat
-from copra.errors import InputError
 from copra.model.graphs.inputs import Graph, NodeInput, Readout, of_neighbours, residue_graph
 from copra.model.pair_features import Nodes
 
@@ -15,10 +14,7 @@ SLOPE = 0.2  # of LeakyReLU below zero, as published
 
 
 def build_affinity_model(experiment: Gat, protein_lm_width: int, rna_lm_width: int) -> GatModel:
-    """The model of an experiment; the widths of the language models' embeddings are 0 without them.
-
-    Raises InputError where the width is no multiple of the heads.
-    """
+    """The model of an experiment; the widths of the language models' embeddings are 0 without them."""
     return GatModel(experiment, protein_lm_width, rna_lm_width)
 
 
@@ -28,8 +24,6 @@ class GatModel(nn.Module):
     def __init__(self, experiment: Gat, protein_lm_width: int, rna_lm_width: int) -> None:
         super().__init__()
         width, heads, dropout = experiment.width, experiment.heads, experiment.dropout
-        if width % heads:
-            raise InputError(f"gat: width is {width}; expected a multiple of its {heads} heads")
         self.neighbours = experiment.neighbours
         self.input = NodeInput(width, protein_lm_width, rna_lm_width)
         self.layers = nn.ModuleList(GatLayer(width, heads, dropout) for _ in range(experiment.layers))
