@@ -45,7 +45,7 @@ SlurmdPort={slurmd_port}
 SlurmUser=root
 SlurmdUser=root
 AuthType=auth/munge
-AuthInfo=socket={folder}/munge.socket
+AuthInfo=socket={folder}/munge.socket,cred_expire=30
 CommunicationParameters=NoInAddrAny,NoCtldInAddrAny
 StateSaveLocation={folder}/state
 SlurmdSpoolDir={folder}/spool
@@ -181,7 +181,9 @@ def started(accounting: bool = False) -> Iterator[Cluster]:
     with ExitStack() as ends:
         lock = ends.enter_context(LOCK.open("w"))
         fcntl.flock(lock, fcntl.LOCK_EX)
-        _remove_links()  # those of a cluster that was killed; as the lock is ours, none is running
+        _remove_links()  # what a cluster left that was killed; as the lock is ours, none is running
+        for left in Path("/tmp").glob(f"{PREFIX}*/"):
+            shutil.rmtree(left, ignore_errors=True)
         folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir="/tmp"))
         ends.callback(shutil.rmtree, folder, ignore_errors=True)
         folder.chmod(0o755)  # munge refuses a socket that others cannot reach

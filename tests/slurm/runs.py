@@ -21,7 +21,7 @@ PROFILE = ("--profile", "profiles/slurm", "--slurm-status-command", STATUS)
 QUICK = ("--slurm-init-seconds-before-status-checks", "3", "--latency-wait", "10")
 LONGER = (*DEMO, "longer.yaml")
 RESULTS = Path("results/demo")
-LIMIT_S = 3000.0
+LIMIT_S = 1500.0
 
 
 def command(*words: str) -> list[str]:
@@ -58,12 +58,12 @@ def jobs_of(cluster: Cluster, rule: str) -> list[dict[str, str]]:
 
 
 def wait_for(happened: Callable[[], bool], run: subprocess.Popen[str], limit_s: float = 600.0) -> None:
-    """Look twice a second until it has happened; the run must go on until then."""
+    """Look ten times a second until it has happened; the run must go on until then."""
     end = time.monotonic() + limit_s
     while not happened():
         assert run.poll() is None, "the run ended before it happened"
         assert time.monotonic() < end, f"it did not happen within {limit_s:.0f} s"
-        time.sleep(0.5)
+        time.sleep(0.1)
 
 
 def digests(project: Project) -> dict[str, str]:

@@ -17,6 +17,7 @@ from copra.predict.package import complex_settings
 from copra.provenance.failures import failure_summary
 from copra.provenance.fingerprint import fingerprint, model_fingerprint
 from copra.provenance.plan import announce_plan
+from copra.provenance.slurm_states import see_cancelled_jobs
 from copra.fetch.sources import missing_by_hand, resolve_source
 from snakemake.exceptions import WorkflowError
 
@@ -44,6 +45,7 @@ onerror:
 
 if workflow.is_main_process:
     atexit.register(announce_plan, workflow)
+    see_cancelled_jobs()
 
 # the package is called from where the workflow stands, in whatever environment a rule runs
 # (COPRA_LAUNCHER, torchrun or srun where it is set, starts several processes side by side)
