@@ -14,8 +14,10 @@ from copra.config_file import parse_config
 from copra.embed.sizes import memory_mb
 from copra.errors import CopraError
 from copra.predict.package import complex_settings
+from copra.provenance.failures import failure_summary
 from copra.provenance.fingerprint import fingerprint, model_fingerprint
-from copra.provenance.plan import announce_gpu_jobs
+from copra.provenance.plan import announce_plan
+from copra.provenance.slurm_states import see_cancelled_jobs
 from copra.fetch.sources import missing_by_hand, resolve_source
 from snakemake.exceptions import WorkflowError
 
@@ -36,8 +38,14 @@ onstart:
         raise WorkflowError("No job was started: the files named above are not here.")
 
 
+onerror:
+    if workflow.scheduler.failed:
+        logger.error(failure_summary(workflow.scheduler.failed))
+
+
 if workflow.is_main_process:
-    atexit.register(announce_gpu_jobs, workflow)
+    atexit.register(announce_plan, workflow)
+    see_cancelled_jobs()
 
 # the package is called from where the workflow stands, in whatever environment a rule runs
 # (COPRA_LAUNCHER, torchrun or srun where it is set, starts several processes side by side)
