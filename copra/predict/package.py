@@ -231,7 +231,7 @@ def read_description(folder: Path) -> Description:
         raise InputError(f"{folder}: {found}; expected a model package, as `copra models` lists them")
     try:
         told: Any = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"{path}: not a readable JSON file: {error}") from None
     if not isinstance(told, dict) or "format" not in told:
         raise InputError(f"{path}: not the description of a model package: expected a key `format`")
