@@ -24,7 +24,7 @@ from xml.etree.ElementTree import ParseError
 import openpyxl
 import xlrd
 
-from copra.bounded import MAX_CELLS, MAX_TABLE_BYTES, too_large, unpacked_bytes
+from copra.bounded import MAX_CELLS, MAX_TABLE_BYTES, PIECE_BYTES, too_large, unpacked_bytes
 from copra.errors import InputError
 from copra.parse.cells import Row, read_lines
 
@@ -38,6 +38,7 @@ XLSX_ERRORS = (
     AttributeError,
 )  # fmt: skip
 XLS_ERRORS = (xlrd.XLRDError, xlrd.compdoc.CompDocError, struct.error, LookupError, AssertionError)
+DOCUMENT_TYPE = tuple("<!DOCTYPE".encode(encoding) for encoding in ("utf-8", "utf-16-le", "utf-16-be"))
 Columns = Mapping[str, tuple[str, ...]]
 
 
@@ -161,13 +162,26 @@ def _lines_of_text(path: Path) -> list[Line]:
 def _sheets_of_xlsx(path: Path) -> dict[str, list[Line]]:
     """Row by row: a workbook whose cells stand far apart is refused before its rows fill the memory."""
     try:
-        if unpacked_bytes(path) > MAX_TABLE_BYTES:
-            raise InputError(too_large(path, MAX_TABLE_BYTES))
+        _check_members(path)
         with path.open("rb") as handle:
             book = openpyxl.load_workbook(handle, read_only=True, data_only=True)
             return {sheet.title: _lines_of_values(values) for sheet, values in _values_of_sheets(path, book)}
     except XLSX_ERRORS as error:
         raise InputError(f"{path}: not a readable xlsx workbook: {error}") from error
+
+
+def _check_members(path: Path) -> None:
+    """Raise InputError for a workbook that would swell, when it is unpacked or by entities that its text declares."""
+    if unpacked_bytes(path) > MAX_TABLE_BYTES:
+        raise InputError(too_large(path, MAX_TABLE_BYTES))
+    with zipfile.ZipFile(path) as archive:
+        for member in archive.infolist():
+            with archive.open(member) as text:
+                before = b""
+                while piece := text.read(PIECE_BYTES):
+                    if any(mark in before + piece for mark in DOCUMENT_TYPE):
+                        raise InputError(f"{path}: {member.filename} declares a document type, which no workbook does")
+                    before = piece[-32:]
 
 
 def _values_of_sheets(path: Path, book: openpyxl.Workbook) -> Iterator[tuple[Any, list[list[str]]]]:

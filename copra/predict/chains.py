@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from copra.errors import InputError
+from copra.errors import InputError, shown
 from copra.files import sha256_of_text
 from copra.pra310.archive import Chain, Entry
 from copra.predict.cautions import ComplexLimits, Sides, cautions, contact_residues, counted, sides_distance
