@@ -304,10 +304,17 @@ def test_names_of_the_configuration_are_words(key: str, root: Path, tmp_path: Pa
     assert str(error.value).count("[key]: ") == len(names)
 
 
+@pytest.mark.parametrize("place", ["a<b>", "a{b}", "a\nb", "-rf", ""])
+def test_a_path_that_snakemake_would_read_otherwise_is_refused(place: str, root: Path, tmp_path: Path) -> None:
+    (tmp_path / "own.json").write_text(json.dumps({"paths": {"results": place}}))
+    with pytest.raises(ConfigError, match=r"paths\.results: found"):
+        load_config(root / "config.yaml", tmp_path / "own.json")
+
+
 @pytest.mark.slow
 def test_a_results_folder_of_any_name_reaches_no_shell(root: Path, tmp_path: Path) -> None:
     project = copy_project(root, tmp_path / 'it\'s $(touch owned); `touch owned` "x" & ü')
-    name = 're\'s $(touch owned); `touch owned` "x" & <b>'
+    name = 're\'s $(touch owned); `touch owned` "x" & ü'
     own = {"paths": {"results": name, "raw": f"raw {name}"}, "evaluate": {"title": "'; touch owned; '{x}"}}
     (project.folder / "own.yaml").write_text(yaml.safe_dump(own))
     done = project.snakemake(f"{name}/entries/wanted.parquet", *DEMO, "own.yaml")
