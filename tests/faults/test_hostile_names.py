@@ -272,7 +272,7 @@ def test_a_cell_without_end_is_refused_by_name(tmp_path: Path) -> None:
     "text",
     [
         "seed: !!python/object/apply:os.system ['touch owned']", "seed: !!python/name:os.system", "a: &a [*a",
-        "[" * 3_000, "seed: !!python/object/new:subprocess.Popen [[touch, owned]]", "__use_yte__: true",
+        "[" * 600, "seed: !!python/object/new:subprocess.Popen [[touch, owned]]", "__use_yte__: true",
     ],
 )  # fmt: skip
 def test_a_configuration_builds_nothing_and_runs_nothing(
