@@ -21,7 +21,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from copra import __version__
-from copra.errors import CopraError
+from copra.errors import CopraError, shown
+
+LINES = "\n\t"  # what a message may hold beside what can be printed
 
 STAGES: dict[str, dict[str, tuple[str, str]]] = {
     "sources": {
@@ -126,19 +128,29 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"copra {__version__}")
         return 0
     if words[0] not in verbs:
-        print(f"copra: no verb '{words[0]}'; `copra --help` lists them", file=sys.stderr)
+        print(f"copra: no verb '{shown(words[0])}'; `copra --help` lists them", file=sys.stderr)
         return 2
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
+    _log_to_stderr()
     module, _ = verbs[words[0]]
     try:
         function = getattr(importlib.import_module(module), words[0].replace("-", "_"))
         return int(call(function, words[0], words[1:]) or 0)
     except CopraError as error:
-        print(f"copra {words[0]}: {error}", file=sys.stderr)
+        print(f"copra {words[0]}: {shown(error, keep=LINES)}", file=sys.stderr)
         return 2
     except BrokenPipeError:  # the reader of our output has gone, as in `copra sources | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+
+
+def _log_to_stderr() -> None:
+    class Lines(logging.Formatter):
+        def format(self, record: logging.LogRecord) -> str:
+            return shown(super().format(record), keep=LINES)
+
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(Lines("%(asctime)s %(levelname)s %(message)s"))
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
 
 
 def overview() -> str:

@@ -13,14 +13,17 @@ from copra.config_model import Architecture, Coformer, Pretraining
 from copra.config_mutation import Mutations
 from copra.config_split import Split
 
+# blanks, quotes and letters of any script may stand in a path; <> and {} mean something to snakemake
+Place = Annotated[str, Field(pattern=r"^[^<>{}\x00-\x1f-][^<>{}\x00-\x1f]*$")]
+
 
 class Paths(Settings):
     """Where files are; relative to the folder in which snakemake runs."""
 
-    raw: str
-    by_hand: str
-    results: str
-    curation: str
+    raw: Place
+    by_hand: Place
+    results: Place
+    curation: Place
 
 
 class Source(Settings):

@@ -13,6 +13,6 @@ Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]*$")]
 
 
 class Settings(BaseModel):
-    """A part of the configuration; unknown keys and wrong types are refused."""
+    """A part of the configuration; unknown keys, wrong types and numbers that are none (NaN, infinity) are refused."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)

@@ -5,6 +5,7 @@ Everything is checked before any job.
 
 from __future__ import annotations
 
+import reprlib
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,10 @@ from pydantic import TypeAdapter, ValidationError
 
 from copra.config import Config
 from copra.errors import ConfigError
+
+# a value as messages show it: aliases make a few lines of YAML a list that no memory holds when it is written out
+_FOUND = reprlib.Repr()
+_FOUND.maxlevel, _FOUND.maxstring, _FOUND.maxother, _FOUND.maxlong = 3, 300, 300, 300
 
 
 def parse_config(values: dict[str, Any]) -> Config:
@@ -32,10 +37,10 @@ def load_config(*paths: Path) -> Config:
     for path in paths:
         try:
             found = yaml.safe_load(path.read_text())
-        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
             raise ConfigError(f"{path}: not a readable YAML file: {error}") from error
         if not isinstance(found, dict):
-            raise ConfigError(f"{path}: expected keys with values, found {found!r:.80}")
+            raise ConfigError(f"{path}: expected keys with values, found {_FOUND.repr(found):.80}")
         _override(values, found)
     return parse_config(values)
 
@@ -61,10 +66,10 @@ def _explain(error: ValidationError) -> str:
     for problem in error.errors():
         found, text = problem["input"], problem["msg"]
         if problem["type"] == "extra_forbidden":
-            text = f"unknown key; found the value {found!r}"
+            text = f"unknown key; found the value {_FOUND.repr(found)}"
         elif problem["type"] == "missing":
             text = "missing; every key of config.yaml is needed"
         elif not isinstance(found, dict):
-            text = f"found {found!r}; {text}"
+            text = f"found {_FOUND.repr(found)}; {text}"
         lines.append(f"{'.'.join(map(str, problem['loc'])) or 'configuration'}: {text}")
     return "configuration refused:\n  " + "\n  ".join(lines)

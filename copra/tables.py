@@ -57,9 +57,14 @@ def _to_arrow(frame: pd.DataFrame, schema: pa.Schema, path: Path, name: str) -> 
     return pa.Table.from_arrays(columns, schema=schema)
 
 
-def read_table(path: Path, name: str) -> pd.DataFrame:
-    """Read the table `name`; raises InputError when the file has other columns or types than the table."""
+def read_table(path: Path, name: str, max_rows: int | None = None) -> pd.DataFrame:
+    """Read the table `name`; raises InputError when the file has other columns or types than the table.
+
+    With `max_rows`, for tables from elsewhere, a longer one is refused before it is read.
+    """
     try:
+        if max_rows is not None and (n_rows := pq.read_metadata(path).num_rows) > max_rows:
+            raise InputError(f"{path}: expected at most {max_rows} rows of the table '{name}', found {n_rows}")
         arrow = pq.read_table(path)
     except (OSError, pa.ArrowInvalid) as error:
         raise InputError(f"{path}: not a readable Parquet file with table '{name}': {error}") from error

@@ -107,7 +107,7 @@ def stated_heads(checkpoint: Mapping[str, Any]) -> int | None:
     configuration = checkpoint.get("cfg")
     stated = configuration.get("model") if isinstance(configuration, Mapping) else None
     heads = getattr(stated, "encoder_attention_heads", None)
-    return None if heads is None else int(heads)
+    return heads if isinstance(heads, int) else None
 
 
 def expected_names(encoder: Esm2Encoder) -> set[str]:

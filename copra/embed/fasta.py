@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import json
 import logging
 import re
@@ -10,6 +9,7 @@ import zlib
 from collections import Counter
 from pathlib import Path
 
+from copra.bounded import MAX_TEXT_BYTES, read_bounded
 from copra.config import Embed, Esm2, LanguageModel, Rinalmo
 from copra.config_file import parse_settings
 from copra.embed.sizes import SIZES
@@ -114,12 +114,11 @@ def read_fasta(path: Path, family: str) -> dict[str, str]:
     """The sequences of a FASTA file by name, the first word behind `>`, in upper case, T of RNA as U.
 
     The file may be packed with gzip. Raises InputError, with the line's number, for text before the first name, a
-    name that is empty or there twice, a sequence without letters, a letter that the molecule does not have, and a file
-    without sequences.
+    name that is empty, there twice or cannot be printed, a sequence without letters, a letter that the molecule does
+    not have, and for a file without sequences or larger than MAX_TEXT_BYTES.
     """
     try:
-        data = path.read_bytes()
-        lines = (gzip.decompress(data) if data.startswith(b"\x1f\x8b") else data).decode().splitlines()
+        lines = read_bounded(path, MAX_TEXT_BYTES).decode().splitlines()
     except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
         raise InputError(f"{path}: not a readable FASTA file: {error}") from error
     records: dict[str, list[str]] = {}
@@ -146,6 +145,8 @@ def read_fasta(path: Path, family: str) -> dict[str, str]:
 def _check_name(name: str, begins: dict[str, int], where: str) -> None:
     if not name:
         raise InputError(f"{where}: expected a name behind '>'")
+    if not name.isprintable():
+        raise InputError(f"{where}: expected a name of letters that can be printed, found {name!r}")
     if name in begins:
         raise InputError(f"{where}: the name {name} stands already in line {begins[name]}")
 

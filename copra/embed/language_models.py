@@ -12,6 +12,8 @@ from __future__ import annotations
 
 import pickle
 import re
+import struct
+import zipfile
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -23,6 +25,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from copra.bounded import unpacked_bytes
 from copra.config import Esm2, Rinalmo
 from copra.embed import esm2, rinalmo, windows
 from copra.errors import ConfigError, CopraError, InputError
@@ -34,6 +37,11 @@ MOLECULE_TYPE = {"esm2": "protein", "rinalmo": "rna"}
 # Residues over which neighbouring windows of a too long sequence are blended: a quarter of the models' 1,022, the
 # most that `windows.cut` takes, so that residues near the cut end of one window are mostly the other's.
 WINDOW_OVERLAP = 255
+# what torch raises for a file that is no checkpoint, damaged, or a pickle that asks for more than tensors
+CANNOT_READ = (
+    pickle.UnpicklingError, zipfile.BadZipFile, struct.error, RuntimeError, EOFError, OSError, ValueError, LookupError,
+    TypeError, AttributeError, AssertionError, ArithmeticError, MemoryError,
+)  # fmt: skip
 
 
 @dataclass
@@ -229,14 +237,23 @@ def _read(path: Path, family: str) -> dict[Any, Any]:
     if begins.lstrip().startswith(b"<"):
         raise InputError(f"{path}: a web page, not a checkpoint of {family}; it begins with {begins[:20]!r}")
     try:
+        if begins.startswith(b"PK"):
+            _check_size(path, family)
         with torch.serialization.safe_globals(esm2.SAFE_CLASSES):
             # torch's present format is a zip file, which can be mapped instead of copied
             checkpoint = torch.load(path, map_location="cpu", weights_only=True, mmap=begins.startswith(b"PK"))
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError, pickle.UnpicklingError) as error:
+    except CANNOT_READ as error:
         raise InputError(f"{path}: not a readable {family} checkpoint (cut short?): {_reason(error)}") from error
     if not isinstance(checkpoint, dict):
         raise InputError(f"{path}: expected a {family} checkpoint, found a {type(checkpoint).__name__}")
     return checkpoint
+
+
+def _check_size(path: Path, family: str) -> None:
+    """Raise InputError where a zip file would swell: torch.save packs nothing, so another hand wrote it."""
+    n_bytes, in_all = path.stat().st_size, unpacked_bytes(path)
+    if in_all > n_bytes:
+        raise InputError(f"{path}: not a {family} checkpoint: {n_bytes} bytes that say they unpack to {in_all}")
 
 
 def _reason(error: Exception) -> str:

@@ -15,7 +15,7 @@ from urllib.parse import unquote, urlsplit
 
 import urllib3
 
-from copra.fetch.connections import Connections
+from copra.fetch.connections import Connections, RefusedRedirect, origin
 from copra.fetch.partial import Partial
 from copra.fetch.whole import WrongBytes
 
@@ -48,6 +48,12 @@ class Brought:
     url: str
     sha256: str
     n_bytes: int
+    origins: tuple[str, ...] = ()  # other servers (scheme and host) to which the url's own one sent us
+
+    @property
+    def redirected(self) -> str:
+        """What a receipt says of redirects; "" where the url's own server gave the file."""
+        return f"redirected to {', '.join(self.origins)}" if self.origins else ""
 
 
 def is_file_url(url: str) -> bool:
@@ -101,7 +107,7 @@ class Downloader:
                 self._get(url, partial)
                 partial.finish()
                 self._note_health(host, well=True)
-                return Brought(url, partial.sha256, partial.n_bytes)
+                return Brought(url, partial.sha256, partial.n_bytes, tuple(sorted(partial.origins - {origin(url)})))
             except WrongBytes as error:
                 partial.restart()
                 wrong += 1
@@ -158,7 +164,9 @@ class Downloader:
 
     def _get(self, url: str, partial: Partial) -> None:
         try:
-            response = self._connections.get(url, partial.range_headers(url))
+            response, came_from = self._connections.get(url, partial.range_headers(url))
+        except RefusedRedirect as error:
+            raise NotBrought(str(error)) from error
         except (urllib3.exceptions.LocationValueError, urllib3.exceptions.URLSchemeUnknown) as error:
             raise NotBrought(f"not a usable url: {error}") from error
         except urllib3.exceptions.HTTPError as error:
@@ -167,7 +175,9 @@ class Downloader:
                 raise NotBrought(f"{_short(error)}; {hint}") from error
             raise _TryAgain(_short(error)) from error
         try:
-            if _begins_or_goes_on(response, url, partial):
+            more = _begins_or_goes_on(response, url, partial)
+            partial.origins.add(origin(came_from))
+            if more:
                 self._receive(response, partial)
         finally:
             # what is left of a refused or broken answer is not read; the connection goes

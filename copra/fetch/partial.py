@@ -40,6 +40,7 @@ class Partial:
     ) -> None:  # fmt: skip
         self.path, self.n_bytes = path, 0
         self.total_bytes: int | None = None
+        self.origins: set[str] = set()  # scheme and host of the servers that gave the bytes to this process
         self._url, self._validator = "", ""
         self._sha256, self._new_check, self._notes, self._watch = sha256, check, notes, watch
         self._digest = hashlib.sha256()
@@ -100,6 +101,7 @@ class Partial:
         self._handle.seek(0)
         self._handle.truncate()
         self.n_bytes, self.total_bytes, self._url, self._validator = 0, None, "", ""
+        self.origins = set()
         self._digest = hashlib.sha256()
         self._check = self._new_check() if self._new_check else None
 
@@ -148,5 +150,5 @@ def _read_notes(path: Path | None) -> tuple[str, str] | None:
     try:
         said = json.loads(path.read_text(encoding="utf-8"))
         return str(said["url"]), str(said["validator"])
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None

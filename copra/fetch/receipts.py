@@ -34,7 +34,7 @@ def read_receipt(path: Path) -> Receipt | None:
     """The receipt at `path`; None where there is none or it is not one."""
     try:
         return Receipt(**json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError):
+    except (OSError, ValueError, TypeError, RecursionError):
         return None
 
 

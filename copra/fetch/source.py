@@ -21,6 +21,8 @@ from copra.progress import ByteMeter
 
 log = logging.getLogger(__name__)
 
+# The largest source, ESM-2 with 15 billion parameters, has 60 GB at most. A server that never ends is left here.
+MAX_SOURCE_BYTES = 2**37
 CURATED = Path("resources") / "curation" / "sources.tsv"
 
 
@@ -49,7 +51,7 @@ def fetch_source(
     )
     brought, failures = _bring(source, url, sha256, begins, out, downloader)
     if brought is not None:
-        detail = _changed(kept.receipt, brought)
+        detail = "; ".join(filter(None, (_changed(kept.receipt, brought), brought.redirected)))
         if detail:
             log.warning("source '%s': %s", source, detail)
         now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
@@ -142,10 +144,13 @@ class _KindCheck:
     """Looks at the start of a whole file: it must not be a web page, and must begin as this kind of file does."""
 
     def __init__(self, path: Path, begins: str) -> None:
-        self._path, self._begins = path, begins
+        self._path, self._begins, self._n_bytes = path, begins, 0
 
     def feed(self, data: bytes) -> None:
-        """Nothing is judged on the way."""
+        """Raises WrongBytes for a body that does not end."""
+        self._n_bytes += len(data)
+        if self._n_bytes > MAX_SOURCE_BYTES:
+            raise WrongBytes(f"more than {MAX_SOURCE_BYTES} bytes")
 
     def finish(self) -> None:
         """Raises WrongBytes for another kind of file."""

@@ -77,6 +77,11 @@ def _check_row(row: dict[str, str], where: str) -> None:
             raise InputError(f"{where}: {column} is '{row[column]}', expected one of {', '.join(allowed)}")
     if (row["kind"] == "mutations") != bool(row["ddg_sign"]):
         raise InputError(f"{where}: ddg_sign is '{row['ddg_sign']}'; sources of mutations state it, no others do")
+    for column in ("source", "format"):
+        if not re.fullmatch(r"\w*", row[column], re.ASCII):
+            raise InputError(f"{where}: {column} is '{row[column]}', expected letters, digits and '_'")
+    if not re.fullmatch(r"([0-9a-f]{64}|first_use)?", row["sha256"]):
+        raise InputError(f"{where}: sha256 is '{row['sha256']}', expected 64 hexadecimal digits or first_use")
     if not re.fullmatch(r"\d*", row["bytes"]):
         raise InputError(f"{where}: bytes is '{row['bytes']}', expected a number or nothing")
     try:
@@ -133,12 +138,13 @@ def _check_filename(name: str, filename: str) -> None:
     if (
         filename in ("", ".")
         or ".." in filename
-        or set(filename) & set("/\\{}\n")
+        or set(filename) & set("/\\{}")
+        or not filename.isprintable()
         or filename.endswith(".receipt.json")
     ):
         raise ConfigError(
             f"sources.{name}.filename: found '{filename}'; expected the plain name of a file, without a slash, "
-            "a backslash, '..' or braces, that does not end in .receipt.json"
+            "a backslash, '..', braces or what cannot be printed, that does not end in .receipt.json"
         )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from itertools import islice
@@ -21,7 +22,7 @@ from copra.progress import FileMeter
 
 log = logging.getLogger(__name__)
 
-ID_PATTERN = re.compile(r"[A-Za-z0-9_]{4,}")
+ID_PATTERN = re.compile(r"[A-Za-z0-9_]{4,64}")  # ids become names of files, which have a longest length
 ENDINGS = (".cif.gz", ".pdb.gz", ".cif", ".pdb")
 NAMED_MISSING = 10
 
@@ -95,6 +96,9 @@ def _bring_all(pdb_ids: list[str], fetch: Callable[[str], Fetched], threads: int
     absent = sum(row.status == "missing" for row in rows)
     here = len(rows) - fresh - absent
     log.info("structures: %d fetched, %d already here, %d missing; %s", fresh, here, absent, meter.close())
+    redirects = Counter(row.detail for row in rows if row.fresh and row.detail)
+    for detail, count in sorted(redirects.items()):
+        log.warning("structures: %d of them were %s", count, detail)
     return sorted(rows)
 
 
@@ -139,7 +143,7 @@ class _Archive:
         """The row of one entry: the file that is here already, or what the first good url gives."""
         mid = pdb_id[-3:-1]
         if not ID_PATTERN.fullmatch(pdb_id):
-            return _missing(pdb_id, "not a PDB id: expected four or more letters, digits or '_'")
+            return _missing(pdb_id, "not a PDB id: expected 4 to 64 letters, digits or '_'")
         if not self._is_inside(mid):
             return _missing(pdb_id, f"{self._folder / mid} leads out of the folder of structures")
         paths = {ending: self._folder / mid / f"{pdb_id}{ending}" for ending in self._endings}
@@ -173,7 +177,7 @@ class _Archive:
         with replacing(path, durable=False) as temporary:
             with Partial(temporary, check=lambda: CoordinateCheck(zipped=path.name.endswith(".gz"))) as partial:
                 brought = self._downloader.bring(address, partial)
-            receipt = Receipt(pdb_id, "", address, brought.sha256, brought.n_bytes, "fetched", "")
+            receipt = Receipt(pdb_id, "", address, brought.sha256, brought.n_bytes, "fetched", brought.redirected)
             write_receipt(receipt, receipt_path(path), durable=False)
         return receipt
 

@@ -6,6 +6,8 @@ from pathlib import Path
 
 from isal import isal_zlib
 
+from copra.bounded import MAX_TEXT_BYTES
+
 NOT_GZIP: type[Exception] = isal_zlib.error  # type: ignore[assignment]  # its stub names an instance
 GZIP_WINDOW = 31  # zlib's number for "a gzip file, sums checked"
 UNPACKED_BYTES = 1 << 18  # at a time, so that no file, however well packed, fills the memory
@@ -18,12 +20,16 @@ class WrongBytes(Exception):
 
 
 class CoordinateCheck:
-    """Takes the bytes of one coordinate file in pieces: a gzip file must be whole and right, and hold coordinates."""
+    """Takes the bytes of one coordinate file in pieces: a gzip file must be whole and right, and hold coordinates.
+
+    What is larger than the reader takes is refused, so that neither a server that never ends nor a file that swells
+    costs more than that.
+    """
 
     def __init__(self, *, zipped: bool) -> None:
         self._zipped = zipped
         self._stream = isal_zlib.decompressobj(GZIP_WINDOW)
-        self._marked = False
+        self._marked, self._n_bytes = False, 0
         self._before = b""  # the end of the last piece, where a mark may begin
 
     def feed(self, data: bytes) -> None:
@@ -58,6 +64,9 @@ class CoordinateCheck:
         return len(text)
 
     def _look(self, text: bytes) -> None:
+        self._n_bytes += len(text)
+        if self._n_bytes > MAX_TEXT_BYTES:
+            raise WrongBytes(f"more than {MAX_TEXT_BYTES} bytes of text")
         if self._marked:
             return
         text = self._before + text

@@ -25,6 +25,7 @@ from copra.tables import write_table
 log = logging.getLogger(__name__)
 
 N_COLUMNS = 21
+MAX_LINE_LETTERS = 10_000_000  # the longest receptor has 35,000 residues
 LIGANDS = ("rna", "NUC")
 _RESIDUES = re.compile(r"(?:[A-Za-z]-?\d+[A-Za-z]?)(?: [A-Za-z]-?\d+[A-Za-z]?)*")
 
@@ -87,7 +88,11 @@ def _lines(path: Path) -> Iterator[str]:
         packed = handle.read(2) == b"\x1f\x8b"
     try:
         with gzip.open(path, "rt", encoding="utf-8") if packed else path.open(encoding="utf-8") as lines:
-            for line in lines:
+            while line := lines.readline(MAX_LINE_LETTERS):
+                if len(line) == MAX_LINE_LETTERS:
+                    raise InputError(
+                        f"{path}: expected lines of fewer than {MAX_LINE_LETTERS} letters, found a longer one"
+                    )
                 if line.strip():
                     yield line.rstrip("\r\n")
     except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:

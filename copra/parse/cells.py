@@ -5,7 +5,6 @@ A reader turns each row into `Measured` values or raises NotUnderstood; it never
 
 from __future__ import annotations
 
-import gzip
 import io
 import json
 import math
@@ -16,6 +15,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from copra.bounded import MAX_TABLE_BYTES, read_bounded
 from copra.errors import InputError
 from copra.parse.affinity_text import canonical
 from copra.parse.reasons import NotUnderstood
@@ -75,7 +75,7 @@ def read_receipt(receipt: Path) -> dict[str, Any]:
     """The receipt of a fetched file; raises InputError when it is not one."""
     try:
         found = json.loads(receipt.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"{receipt}: not a readable receipt: {error}") from error
     if not isinstance(found, dict) or found.get("status") not in ("fetched", "missing"):
         raise InputError(f"{receipt}: expected a receipt with the status 'fetched' or 'missing', found {found!r}")
@@ -83,11 +83,9 @@ def read_receipt(receipt: Path) -> dict[str, Any]:
 
 
 def read_text(path: Path) -> str:
-    """The text of a file, unpacked when it is gzip; raises InputError when it is not UTF-8 text."""
+    """The text of a file, unpacked when it is gzip; raises InputError when it is not UTF-8 text or too large."""
     try:
-        data = path.read_bytes()
-        if data[:2] == b"\x1f\x8b":
-            data = gzip.decompress(data)
+        data = read_bounded(path, MAX_TABLE_BYTES)
     except (OSError, EOFError, zlib.error) as error:
         raise InputError(f"{path}: not readable: {error}") from error
     if data[:2] == b"PK" or data[:4] == b"\xd0\xcf\x11\xe0":

@@ -65,7 +65,7 @@ def _named_ids(entry_list: Path) -> list[str]:
         text = entry_list.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{entry_list}: not a readable text file: {error}") from error
-    found = _ids_of_json(text, entry_list) if text.lstrip().startswith("{") else _ids_of_lines(text)
+    found = _ids_of_json(text, entry_list) if text.lstrip().startswith("{") else _ids_of_lines(text, entry_list)
     for where, pdb_id in found:
         if not ID_PATTERN.fullmatch(pdb_id):
             raise InputError(f"{entry_list}, {where}: expected a PDB id of letters, digits and '_', found '{pdb_id}'")
@@ -89,7 +89,7 @@ def _ids_of_json(text: str, path: Path) -> list[tuple[str, str]]:
     try:
         answer = json.loads(text)
         hits = [hit if isinstance(hit, str) else str(hit["identifier"]) for hit in answer["result_set"]]
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise InputError(f"{path}: expected JSON with result_set: [{{identifier: ...}}, ...]: {error!r}") from error
     total = answer.get("total_count", len(hits))
     if total != len(hits):
@@ -97,12 +97,15 @@ def _ids_of_json(text: str, path: Path) -> list[tuple[str, str]]:
     return [(f"hit {i}", hit) for i, hit in enumerate(hits, start=1)]
 
 
-def _ids_of_lines(text: str) -> list[tuple[str, str]]:
+def _ids_of_lines(text: str, path: Path) -> list[tuple[str, str]]:
     head = text.partition("\n")[0]
     delimiter = "\t" if "\t" in head else ","
     if "pdb_id" in [cell.strip() for cell in head.split(delimiter)]:
         reader = csv.DictReader(io.StringIO(text), delimiter=delimiter, skipinitialspace=True)
-        rows = [(f"line {reader.line_num}", (row["pdb_id"] or "").strip()) for row in reader]
+        try:
+            rows = [(f"line {reader.line_num}", (row["pdb_id"] or "").strip()) for row in reader]
+        except csv.Error as error:
+            raise InputError(f"{path}, line {reader.line_num}: not a delimited table: {error}") from error
         named = [(where, pdb_id) for where, pdb_id in rows if pdb_id]
         if len(named) < len(rows):
             log.info("entries: %d of %d rows name no entry", len(rows) - len(named), len(rows))

@@ -14,14 +14,17 @@ import re
 import struct
 import unicodedata
 import zipfile
-from collections.abc import Mapping
+import zlib
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from xml.etree.ElementTree import ParseError
 
 import openpyxl
 import xlrd
 
+from copra.bounded import MAX_CELLS, MAX_TABLE_BYTES, PIECE_BYTES, too_large, unpacked_bytes
 from copra.errors import InputError
 from copra.parse.cells import Row, read_lines
 
@@ -29,6 +32,13 @@ log = logging.getLogger(__name__)
 
 # lines from the top among which the headings are looked for
 HEADING_LINES = 5
+# what the two readers raise for files that are no workbooks, or damaged ones
+XLSX_ERRORS = (
+    zipfile.BadZipFile, zlib.error, ParseError, OSError, EOFError, RuntimeError, LookupError, ValueError, TypeError,
+    AttributeError,
+)  # fmt: skip
+XLS_ERRORS = (xlrd.XLRDError, xlrd.compdoc.CompDocError, struct.error, LookupError, AssertionError)
+DOCUMENT_TYPE = tuple("<!DOCTYPE".encode(encoding) for encoding in ("utf-8", "utf-16-le", "utf-16-be"))
 Columns = Mapping[str, tuple[str, ...]]
 
 
@@ -115,16 +125,20 @@ def _refuse_twice(path: Path, headings: list[str], found: Mapping[str, int]) -> 
 def read_sheets(path: Path) -> dict[str, list[Line]]:
     """The sheets of a workbook by name; delimited text is one sheet without a name.
 
-    Raises InputError when the file is neither a workbook nor UTF-8 text.
+    Raises InputError when the file is neither a workbook nor UTF-8 text, or larger than copra.bounded says.
     """
     try:
-        data = path.read_bytes()
+        with path.open("rb") as handle:
+            begins = handle.read(4)
+        n_bytes = path.stat().st_size
     except OSError as error:
         raise InputError(f"{path}: not readable: {error}") from error
-    if data[:2] == b"PK":
-        return _sheets_of_xlsx(path, data)
-    if data[:4] == b"\xd0\xcf\x11\xe0":
-        return _sheets_of_xls(path, data)
+    if begins[:2] == b"PK":
+        return _sheets_of_xlsx(path)
+    if begins == b"\xd0\xcf\x11\xe0":
+        if n_bytes > MAX_TABLE_BYTES:
+            raise InputError(too_large(path, MAX_TABLE_BYTES))
+        return _sheets_of_xls(path)
     return {"": _lines_of_text(path)}
 
 
@@ -145,21 +159,48 @@ def _lines_of_text(path: Path) -> list[Line]:
     return found
 
 
-def _sheets_of_xlsx(path: Path, data: bytes) -> dict[str, list[Line]]:
+def _sheets_of_xlsx(path: Path) -> dict[str, list[Line]]:
+    """Row by row: a workbook whose cells stand far apart is refused before its rows fill the memory."""
     try:
-        book = openpyxl.load_workbook(io.BytesIO(data), data_only=True)
-    except (zipfile.BadZipFile, KeyError, ValueError, ParseError, OSError) as error:
+        _check_members(path)
+        with path.open("rb") as handle:
+            book = openpyxl.load_workbook(handle, read_only=True, data_only=True)
+            return {sheet.title: _lines_of_values(values) for sheet, values in _values_of_sheets(path, book)}
+    except XLSX_ERRORS as error:
         raise InputError(f"{path}: not a readable xlsx workbook: {error}") from error
-    return {
-        sheet.title: _lines_of_values([[_cell_text(cell) for cell in row] for row in sheet.iter_rows(values_only=True)])
-        for sheet in book.worksheets
-    }
 
 
-def _sheets_of_xls(path: Path, data: bytes) -> dict[str, list[Line]]:
+def _check_members(path: Path) -> None:
+    """Raise InputError for a workbook that would swell, when it is unpacked or by entities that its text declares."""
+    if unpacked_bytes(path) > MAX_TABLE_BYTES:
+        raise InputError(too_large(path, MAX_TABLE_BYTES))
+    with zipfile.ZipFile(path) as archive:
+        for member in archive.infolist():
+            with archive.open(member) as text:
+                before = b""
+                while piece := text.read(PIECE_BYTES):
+                    if any(mark in before + piece for mark in DOCUMENT_TYPE):
+                        raise InputError(f"{path}: {member.filename} declares a document type, which no workbook does")
+                    before = piece[-32:]
+
+
+def _values_of_sheets(path: Path, book: openpyxl.Workbook) -> Iterator[tuple[Any, list[list[str]]]]:
+    n_cells = 0
+    for sheet in book.worksheets:
+        sheet.reset_dimensions()  # those that the file states may be wrong
+        values = []
+        for row in sheet.iter_rows(values_only=True):
+            n_cells += max(len(row), 1)
+            if n_cells > MAX_CELLS:
+                raise InputError(f"{path}: expected at most {MAX_CELLS} cells, empty ones in between counted")
+            values.append([_cell_text(cell) for cell in row])
+        yield sheet, values
+
+
+def _sheets_of_xls(path: Path) -> dict[str, list[Line]]:
     try:
-        book = xlrd.open_workbook(file_contents=data, ragged_rows=True, logfile=io.StringIO())
-    except (xlrd.XLRDError, xlrd.compdoc.CompDocError, struct.error, IndexError, AssertionError) as error:
+        book = xlrd.open_workbook(file_contents=path.read_bytes(), ragged_rows=True, logfile=io.StringIO())
+    except XLS_ERRORS as error:
         raise InputError(f"{path}: not a readable xls workbook: {error}") from error
     return {
         sheet.name: _lines_of_values(

@@ -63,7 +63,7 @@ def load_corrections(path: Path) -> list[Correction]:
     """Read corrections.yaml; raises InputError that names the refused key."""
     try:
         found = Corrections.model_validate(yaml.safe_load(read_text(path)))
-    except (ValidationError, yaml.YAMLError) as error:
+    except (ValidationError, yaml.YAMLError, RecursionError) as error:
         raise InputError(f"{path}: {error}") from None
     subjects = [correction.subject for correction in found.corrections]
     twice = sorted({subject for subject in subjects if subjects.count(subject) > 1})

@@ -18,7 +18,7 @@ import pandas as pd
 
 from copra.config import Window
 from copra.decisions import rows_as_dicts
-from copra.errors import InputError
+from copra.errors import InputError, shown
 from copra.provenance.results import table_files
 from copra.tables import concat_tables, write_table
 from copra.units import STANDARD_TEMPERATURE_K, dg_from_kd
@@ -80,7 +80,7 @@ def read_published(path: Path) -> list[Published]:
             if lacking:
                 raise InputError(f"{path}: expected the columns {list(COLUMNS)}, lacking {lacking}")
             return [_published(row, f"{path}, line {reader.line_num}") for row in reader]
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{path}: not a readable text file: {error}") from error
 
 
@@ -89,6 +89,8 @@ def _published(row: dict[str, str], where: str) -> Published:
         kd_molar, dg_kcal_mol = float(row["Kd(mol)"]), float(row["△G(kcal/mol)"])
     except (TypeError, ValueError) as error:
         raise InputError(f"{where}: expected Kd and dG as numbers: {error}") from None
+    if any(row[name] is None for name in COLUMNS):
+        raise InputError(f"{where}: expected as many cells as the heading has")
     sides = [frozenset(row[name].replace(" ", "").split(",")) for name in ("Protein chains", "RNA chains")]
     is_small = row.get("in_PRA201", "") == "1"
     return Published(row["PDB"].lower(), sides[0], sides[1], kd_molar, dg_kcal_mol, is_small)
@@ -102,7 +104,7 @@ def diff_pra310(results: Path, published: Path, out: Path) -> None:
     rows += list(_extra({row.pdb_id for row in listed}, build))
     write_table(pd.DataFrame(rows), out, "diff_pra310")
     for line in summary(rows):
-        print(line)
+        print(shown(line))
     print(f"every row: {out}")
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from copra.errors import InputError
+from copra.errors import InputError, shown
 from copra.files import sha256_of_text
 from copra.pra310.archive import Chain, Entry
 from copra.predict.cautions import ComplexLimits, Sides, cautions, contact_residues, counted, sides_distance
@@ -66,11 +66,11 @@ def choose_complex(
         others = [g for g in groups if g is not best and g not in copies]
         reason = _reason(best, copies, others, unit)
         if others:
-            shown = ", ".join(map(str, others[:SHOWN_PAIRS]))
-            told = [f"the file holds other complexes too: {shown}; name chains with --protein and --rna for those"]
+            listed = ", ".join(map(str, others[:SHOWN_PAIRS]))
+            told = [f"the file holds other complexes too: {listed}; name chains with --protein and --rna for those"]
         _check_size(structure, path, sides, entry, cutoff_angstrom, limits)
     return ChosenComplex(
-        file=str(path),
+        file=shown(path),
         file_sha256=structure.file_sha256,
         complex_id=f"{structure.pdb_id}:{','.join(sides[0])}:{','.join(sides[1])}",
         protein_chains=sides[0],
@@ -144,11 +144,11 @@ def _strongest(entry: Entry) -> str:
 def _reason(best: Group, copies: list[Group], others: list[Group], unit: str) -> str:
     text = f"{label(best.sides)} are the protein and RNA chains in contact ({best.n_contacts} {unit})"
     if copies:
-        shown = ", ".join(map(str, copies[:SHOWN_PAIRS]))
+        listed = ", ".join(map(str, copies[:SHOWN_PAIRS]))
         tie = " and is the first in the file" if any(c.n_contacts == best.n_contacts for c in copies) else ""
         text = (
             f"one of {len(copies) + 1} equal copies: {label(best.sides)} has the most contacts "
-            f"({best.n_contacts} {unit}){tie}; {'the other is' if len(copies) == 1 else 'the others are'} {shown}"
+            f"({best.n_contacts} {unit}){tie}; {'the other is' if len(copies) == 1 else 'the others are'} {listed}"
         )
     if others:
         text += f"; it has more contacts than {counted(len(others), 'other complex', 'other complexes')} of the file"

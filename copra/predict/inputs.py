@@ -13,11 +13,11 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+from copra.bounded import GZIP_MAGIC, MAX_TEXT_BYTES, read_bounded, too_large
 from copra.errors import InputError
 from copra.files import sha256_of_file
 from copra.predict.confidence import PLDDT, mentions_prediction, residue_plddt
-from copra.predict.rewriting import decompressed, one_model, with_all_columns, with_own_chains
-from copra.structure.coordinate_file import GZIP_MAGIC
+from copra.predict.rewriting import one_model, with_all_columns, with_own_chains
 from copra.structure.quarantine import Unreadable, printable
 from copra.structure.reader import read_structure
 from copra.structure.residues import PROTEIN, RNA, Structure, residue
@@ -58,7 +58,7 @@ def open_structure(path: Path, model: int | None = None) -> tuple[Structure, str
     with tempfile.TemporaryDirectory(prefix="copra-") as folder:
         given = Path(folder) / f"given{ending}"
         given.symlink_to(path.resolve())
-        copy = _rewritten(given, lambda text, _: text) if head.startswith(BYTE_ORDER_MARK) else given
+        copy = _without_mark(path, given) if head.startswith(BYTE_ORDER_MARK) else given
         structure, copy, warnings = _read_mended(path, copy, name)
         n_models, sha256 = structure.n_models, structure.file_sha256 if copy == given else sha256_of_file(given)
         if model is None and n_models > 1:
@@ -173,9 +173,19 @@ def _is_mixed(structure: Structure, chain: int) -> bool:
     return "protein" in kinds and len(kinds) > 1
 
 
+def _without_mark(path: Path, given: Path) -> Path:
+    """A copy of the file `given` without its byte order mark; the reader has not looked at it yet."""
+    try:
+        return _rewritten(given, lambda text, _: text)
+    except InputError:
+        raise InputError(too_large(path, MAX_TEXT_BYTES)) from None
+    except (OSError, EOFError, zlib.error) as error:
+        raise InputError(f"{path}: expected whole gzip data, found damaged ones: {error}") from error
+
+
 def _rewritten(copy: Path, change: Callable[[bytes, bool], bytes]) -> Path:
     """A changed copy beside the copy, or the copy where nothing changed."""
-    text = decompressed(copy.read_bytes())
+    text = read_bounded(copy, MAX_TEXT_BYTES)
     is_cif = ".cif" in copy.name
     changed = change(text.removeprefix(BYTE_ORDER_MARK), is_cif)
     if changed == text:
@@ -205,7 +215,7 @@ def _confidence(copy: Path, structure: Structure) -> list[str]:
     """Add the confidences of a predicted structure to its arrays; what a reader is to know of it."""
     if structure.resolution_angstrom is not None or (structure.method and "MODEL" not in structure.method.upper()):
         return []
-    text = decompressed(copy.read_bytes())
+    text = read_bounded(copy, MAX_TEXT_BYTES)
     plddt = residue_plddt(text, ".cif" in copy.name, structure)
     program = mentions_prediction(text)
     if plddt is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from pathlib import Path
 
-from copra.errors import InputError
+from copra.errors import InputError, shown
 from copra.predict.package import MODEL, Description, read_description
 
 HEADINGS = ("package", "model", "language-model weights", "records", "members", "RMSE", "PCC")
@@ -20,7 +20,7 @@ def models(results: Path) -> None:
     RMSE (kcal/mol) and PCC are those of all labelled records, each predicted by models that had not seen it.
     `members` counts the models that are there, of those that were trained. Raises InputError where there is none.
     """
-    print("\n".join(_lines(results)))  # noqa: T201 (this verb is for reading)
+    print("\n".join(shown(line) for line in _lines(results)))  # noqa: T201 (this verb is for reading)
 
 
 def _lines(results: Path) -> list[str]:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from copra.errors import InputError
+from copra.errors import InputError, shown
 from copra.files import replacing
 from copra.predict.cautions import counted
 from copra.predict.engine import Case, Engine
@@ -162,7 +162,7 @@ def write_csv(
 def _row(outcome: Outcome, wild_type_dg: npt.NDArray[np.float64], of_case: tuple[str, ...]) -> dict[str, Any]:
     variant = outcome.variant
     if variant is None:
-        return {"variant": outcome.text, "status": FAILED, "reason": outcome.reason}
+        return {"variant": shown(outcome.text), "status": FAILED, "reason": shown(outcome.reason)}
     numbers = {
         "ddg_kcal_mol": outcome.mean_kcal_mol,
         "ddg_sd_kcal_mol": outcome.sd_kcal_mol,
@@ -188,7 +188,8 @@ def _tell(outcomes: Sequence[Outcome], wild_type_dg: npt.NDArray[np.float64], ca
             print(f"  ! {text}")  # noqa: T201
     for outcome in outcomes:
         if outcome.variant is None:
-            print(f"copra mutate: {file}: {outcome.text}: {outcome.reason}", file=sys.stderr)  # noqa: T201
+            told = shown(f"{file}: {outcome.text}: {outcome.reason}")
+            print(f"copra mutate: {told}", file=sys.stderr)  # noqa: T201
             continue
         mark = " (experimental)" if outcome.variant.untested else ""
         print(f"{outcome.text}  ddG {_energy(outcome)} kcal/mol{mark}")  # noqa: T201

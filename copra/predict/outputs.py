@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from copra.errors import shown
 from copra.files import replacing
 from copra.predict.page import format_molar, notices
 from copra.predict.result import Prediction
@@ -56,7 +57,7 @@ def write_json(outcomes: Sequence[Outcome], model: dict[str, str], out: Path) ->
     Numbers that are none are null; field names carry their units.
     """
     told = [
-        {"file": str(o.file), "status": FAILED if o.prediction is None else OK, "reason": o.reason}
+        {"file": shown(o.file), "status": FAILED if o.prediction is None else OK, "reason": o.reason}
         | ({} if o.prediction is None else _told(o.prediction))
         for o in outcomes
     ]
@@ -80,7 +81,7 @@ def summary(prediction: Prediction) -> str:
 def _row(outcome: Outcome) -> dict[str, Any]:
     p = outcome.prediction
     if p is None:
-        return {"file": str(outcome.file), "status": FAILED, "reason": outcome.reason}
+        return {"file": shown(outcome.file), "status": FAILED, "reason": outcome.reason}
     members = np.array(p.members_dg_kcal_mol)
     (record, identity, near_dg), rna_identity = p.nearest_training[0], p.nearest_rna_identity[0]
     numbers = {
@@ -90,7 +91,7 @@ def _row(outcome: Outcome) -> dict[str, Any]:
     }  # fmt: skip
     kd = {"kd_molar": p.kd_molar, "kd_low_molar": p.kd_low_molar, "kd_high_molar": p.kd_high_molar}
     return {
-        "file": str(outcome.file), "complex_id": p.chosen.complex_id, "coverage": p.coverage,
+        "file": shown(outcome.file), "complex_id": p.chosen.complex_id, "coverage": p.coverage,
         "temperature_k": p.temperature_k, "n_members": len(members), "nearest_training_record": record,
         "model": p.model["experiment"], "weights": p.model["weights"],
         "warnings": BETWEEN_WARNINGS.join(notices(p)), "status": OK, "reason": "",

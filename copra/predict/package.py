@@ -31,6 +31,7 @@ from copra.tables import read_table
 
 FORMAT = 1
 MODEL, TRAINING = "model.json", "training.parquet"
+MAX_RECORDS = 1_000_000  # all that was ever measured is a thousandth of it; a packed table may claim any number
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
@@ -154,8 +155,15 @@ class Package:
     notice: str
 
     def training(self) -> pd.DataFrame:
-        """The table `training_set`: the labelled records, sorted by record_id."""
-        return read_table(self.folder / TRAINING, "training_set")
+        """The table `training_set`: the labelled records, sorted by record_id.
+
+        Raises InputError for a table without rows, and for one that would fill the memory.
+        """
+        path = self.folder / TRAINING
+        table = read_table(path, "training_set", MAX_RECORDS)
+        if table.empty:
+            raise InputError(f"{path}: expected labelled records, found none")
+        return table
 
     def half_width_kcal_mol(self, coverage: float) -> float:
         """Half the width of a split-conformal interval around the ensemble's dG, in kcal/mol.
@@ -231,7 +239,7 @@ def read_description(folder: Path) -> Description:
         raise InputError(f"{folder}: {found}; expected a model package, as `copra models` lists them")
     try:
         told: Any = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"{path}: not a readable JSON file: {error}") from None
     if not isinstance(told, dict) or "format" not in told:
         raise InputError(f"{path}: not the description of a model package: expected a key `format`")

@@ -7,7 +7,7 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from copra.errors import CopraError, InputError
+from copra.errors import CopraError, InputError, shown
 from copra.predict.engine import Case, Engine
 from copra.predict.inputs import structure_name
 from copra.predict.options import chain_names, named_files
@@ -113,7 +113,7 @@ def _outcome(predictor: Predictor, file: Path, chosen: Chosen, page: Path | None
         if page is not None:
             _write_page(case, prediction, page)
     except CopraError as error:
-        return Outcome(file, None, " ".join(str(error).split()))
+        return Outcome(file, None, shown(" ".join(str(error).split())))
     return Outcome(file, prediction, "")
 
 

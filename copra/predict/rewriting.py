@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import string
 from collections.abc import Iterator
 from itertools import chain as joined
@@ -10,7 +9,6 @@ from itertools import product
 
 import gemmi
 
-from copra.structure.coordinate_file import GZIP_MAGIC
 from copra.structure.quarantine import ATOM_COLUMNS, IDENTIFIER
 from copra.structure.residues import ALIASES, residue
 
@@ -23,11 +21,6 @@ INSTEAD = {
     "label_asym_id": ("auth_asym_id", "A"), "label_alt_id": ("", "."),
     "occupancy": ("", "1.00"), "B_iso_or_equiv": ("", "0.00"), "type_symbol": ("", "?"),
 }  # fmt: skip
-
-
-def decompressed(data: bytes) -> bytes:
-    """The text of a file that the reader has already found to be whole."""
-    return gzip.decompress(data) if data.startswith(GZIP_MAGIC) else data
 
 
 def one_model(text: bytes, is_cif: bool, model: int) -> bytes:

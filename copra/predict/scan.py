@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from copra.errors import InputError
+from copra.errors import InputError, shown
 from copra.files import replacing
 from copra.predict.cautions import contact_residues, counted
 from copra.predict.engine import Case, Engine
@@ -66,7 +66,7 @@ def scan(
     warnings = [*told, *cautions_of(target, exchanges, found), *left_out, *case.warnings, *case.chosen.warnings]
     about = ScanAbout(
         complex_id=case.chosen.complex_id,
-        file=file.name,
+        file=shown(file.name),
         file_sha256=case.chosen.file_sha256,
         dg_kcal_mol=float(found.wild_type_dg_kcal_mol.mean()),
         temperature_k=package.data.temperature_k,

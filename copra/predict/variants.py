@@ -66,13 +66,13 @@ def read_variants(path: Path) -> list[str]:
     """
     try:
         text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
+        reader = csv.DictReader(text.splitlines(), delimiter="\t", quoting=csv.QUOTE_NONE)
+        heading, rows = list(reader.fieldnames or []), list(reader)
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{path}: not a readable text file: {error}") from error
-    reader = csv.DictReader(text.splitlines(), delimiter="\t", quoting=csv.QUOTE_NONE)
-    heading = list(reader.fieldnames or [])
     if COLUMN not in heading:
         raise InputError(f"{path}: expected a table with tabs and the column {COLUMN!r}, found {heading}")
-    found = [(row[COLUMN] or "").strip() for row in reader]
+    found = [(row[COLUMN] or "").strip() for row in rows]
     if not found:
         raise InputError(f"{path}: expected variants below the heading, found none")
     return found

@@ -7,6 +7,7 @@ its licence, are kept in the cache folder; where they are not there yet they are
 from __future__ import annotations
 
 import hashlib
+import io
 import logging
 import os
 import shutil
@@ -14,12 +15,14 @@ import subprocess
 import tarfile
 import tempfile
 import time
+import zlib
 from pathlib import Path
 
 import urllib3
 
+from copra.bounded import read_bounded
 from copra.errors import InputError
-from copra.fetch.connections import Connections
+from copra.fetch.connections import Connections, RefusedRedirect
 
 log = logging.getLogger(__name__)
 
@@ -154,12 +157,12 @@ def _from_mirror() -> dict[str, bytes]:
     files = {}
     for name in SHA256:
         try:
-            answer = connections.get(CDN + name, {})
+            answer, _ = connections.get(CDN + name, {})
             if answer.status != 200:
                 raise _NotHad(f"{CDN}{name}: status {answer.status}")
             data = answer.read(LARGEST_FILE_BYTES + 1)
             answer.close()
-        except (urllib3.exceptions.HTTPError, OSError) as error:
+        except (urllib3.exceptions.HTTPError, OSError, RefusedRedirect) as error:
             raise _NotHad(f"{CDN}{name}: {error}") from error
         files[name] = _checked(name, data)
     return files
@@ -188,18 +191,17 @@ def _unpacked(package: Path) -> dict[str, bytes]:
     if package.stat().st_size > LARGEST_PACKAGE_BYTES:
         raise _NotHad(f"{package.name}: larger than {LARGEST_PACKAGE_BYTES} bytes")
     files: dict[str, bytes] = {}
-    unpacked = 0
     try:
-        with tarfile.open(package, mode="r|gz") as archive:
+        # unpacked first: tarfile takes names of members into memory, however long they say they are
+        with tarfile.open(fileobj=io.BytesIO(read_bounded(package, LARGEST_UNPACKED_BYTES)), mode="r:") as archive:
             for n, member in enumerate(archive):
-                unpacked += member.size
-                if n >= MOST_MEMBERS or unpacked > LARGEST_UNPACKED_BYTES:
-                    raise _NotHad(f"{package.name}: more than {MOST_MEMBERS} files or {LARGEST_UNPACKED_BYTES} bytes")
+                if n >= MOST_MEMBERS:
+                    raise _NotHad(f"{package.name}: more than {MOST_MEMBERS} files")
                 name = member.name.removeprefix("package/")
                 if name in SHA256 and member.isfile() and member.size <= LARGEST_FILE_BYTES:
                     data = archive.extractfile(member)
                     files[name] = _checked(name, data.read() if data else b"")
-    except (tarfile.TarError, OSError, EOFError) as error:
+    except (tarfile.TarError, OSError, EOFError, zlib.error, InputError) as error:
         raise _NotHad(f"{package.name}: {error}") from error
     if missing := sorted(SHA256.keys() - files.keys()):
         raise _NotHad(f"{package.name} holds no {' and no '.join(missing)}")

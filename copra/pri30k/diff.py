@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from copra.errors import InputError
+from copra.errors import InputError, shown
 from copra.pra310.archive import entry_status
 from copra.pri30k.build import REASONS, STEP
 from copra.pri30k.pairs import pair_ids, read_pair_list
@@ -55,7 +55,7 @@ def diff_pri30k(results: Path, published: Path, out: Path) -> None:
     table = pd.concat([part[["pair_id", "verdict", "reason", "evidence"]] for part in parts], ignore_index=True)
     write_table(table, out, "diff_pri30k")
     for line in summary(table, built, listed):
-        print(line)
+        print(shown(line))
     print(f"every row: {out}")
 
 

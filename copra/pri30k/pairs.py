@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import re
 import zlib
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from pathlib import Path
 import pandas as pd
 import pyarrow as pa
 
+from copra.bounded import MAX_TABLE_BYTES, read_bounded
 from copra.errors import InputError
 from copra.tables import concat_tables
 
@@ -98,8 +98,7 @@ def _of_parquet(path: Path) -> pd.DataFrame:
 
 def _lines(path: Path) -> list[str]:
     try:
-        data = path.read_bytes()
-        text = (gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data).decode()
+        text = read_bounded(path, MAX_TABLE_BYTES).decode()
     except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
         raise InputError(f"{path}: not a readable text file: {error}") from error
     return [line.rstrip("\r") for line in text.split("\n") if line.strip()]

@@ -128,7 +128,7 @@ def read_json(path: Path) -> dict[str, Any]:
     """A JSON object from a file; raises InputError when it is none."""
     try:
         value = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"{path}: expected a JSON object: {error}") from error
     if not isinstance(value, dict):
         raise InputError(f"{path}: expected a JSON object, found {type(value).__name__}")

@@ -28,6 +28,8 @@ def source_bytes(run: Run) -> list[Finding]:
             notes.append(Finding(name, "note", f"this source is missing: {receipt.get('detail') or 'no reason given'}"))
             continue
         count += 1
+        if "redirected to" in str(receipt.get("detail")):
+            notes.append(Finding(name, "note", f"{receipt.get('url')}: {receipt['detail']}"))
         found = sha256_of_file(file) if file.is_file() else "no file"
         if found != receipt.get("sha256"):
             problems[name] = f"receipt: sha256 {receipt.get('sha256')}; found {found}"

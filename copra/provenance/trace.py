@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from copra.errors import CopraError
+from copra.errors import CopraError, shown
 from copra.provenance.results import read_json, read_receipts, table_files
 from copra.tables import concat_tables
 
@@ -20,7 +20,7 @@ def trace(record_id: str, *, results: Path) -> int:
     Raises CopraError that names similar ids when there is no such record or candidate.
     """
     for line in story(record_id, results):
-        print(line)
+        print(shown(line))
     return 0
 
 

@@ -68,7 +68,7 @@ def _render(template: Path, **values: Any) -> str:
 def _plain(value: object) -> object:
     if not isinstance(value, str):
         return value
-    return value.replace("|", "\\|").replace("<", "&lt;").replace("\n", " ")
+    return " ".join(value.split()).replace("|", "\\|").replace("<", "&lt;")
 
 
 def _ordered(inputs: dict[str, Input]) -> list[Input]:

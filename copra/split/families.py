@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import logging
+import re
 from bisect import bisect_right
 from pathlib import Path
 
@@ -110,17 +111,17 @@ def _stated_folds(path: Path) -> tuple[str, dict[str, int]]:
     """The column that names the rows (record_id or pdb_id), and the fold of each name."""
     try:
         text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
+        delimiter = "\t" if "\t" in text.partition("\n")[0] else ","
+        reader = csv.DictReader(text.splitlines(), delimiter=delimiter)
+        heading, rows = list(reader.fieldnames or []), list(reader)
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{path}: not a readable text file: {error}") from error
-    delimiter = "\t" if "\t" in text.partition("\n")[0] else ","
-    reader = csv.DictReader(text.splitlines(), delimiter=delimiter)
-    heading = list(reader.fieldnames or [])
     named = next((name for name in ("record_id", "PDB", "pdb_id") if name in heading), None)
     marks = [f"fold_{k}" for k in range(len(heading)) if f"fold_{k}" in heading]
     if named is None or ("fold" not in heading and not marks):
         raise InputError(f"{path}: expected the columns record_id or PDB, and fold or fold_0, ...; found {heading}")
     stated: dict[str, int] = {}
-    for number, row in enumerate(reader, start=2):
+    for number, row in enumerate(rows, start=2):
         name = (row[named] or "").strip()
         fold = _plain_fold(row, path, number) if "fold" in heading else _marked_fold(row, marks, path, number)
         if fold is None:
@@ -133,7 +134,7 @@ def _stated_folds(path: Path) -> tuple[str, dict[str, int]]:
 
 def _plain_fold(row: dict[str, str], path: Path, number: int) -> int | None:
     text = (row["fold"] or "").strip()
-    if text and not text.isdecimal():
+    if text and not re.fullmatch("[0-9]{1,9}", text):
         raise InputError(f"{path}: row {number}: expected a fold number, found {text!r}")
     return int(text) if text else None
 

@@ -16,8 +16,8 @@ import numpy as np
 from isal import igzip, isal_zlib
 from numpy.lib.stride_tricks import sliding_window_view
 
+from copra.bounded import GZIP_MAGIC, MAX_TEXT_BYTES
 from copra.structure.quarantine import (
-    MAX_TEXT_BYTES,
     Unreadable,
     check_columns,
     check_piece_count,
@@ -26,7 +26,6 @@ from copra.structure.quarantine import (
 
 FORMATS = (".cif.gz", ".pdb.gz", ".cif", ".pdb")
 PDB_MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
-GZIP_MAGIC = b"\x1f\x8b"
 CHUNK_BYTES = 2**22
 # PDB format is ASCII with fixed columns: one byte stays one column
 ONLY_ASCII = bytes(range(128)) + b"?" * 128

@@ -36,8 +36,6 @@ REASONS = {
     "no_rna": "no RNA or hybrid chain",
 }
 
-# Five million atoms at 100 bytes each. A gzip bomb must not fill the memory: reading needs about 20 bytes for each.
-MAX_TEXT_BYTES = 2**29
 MAX_CHAIN_PIECES = 10_000  # gemmi joins the pieces of chains in a time that grows with their square
 MAX_PIECE_RESIDUES = 40_000  # the same for finding the residue of an atom; titin, the longest protein, has 35,000
 MAX_ALIGNMENT_CELLS = 200_000_000  # one byte each; a whole ribosome needs 13 million

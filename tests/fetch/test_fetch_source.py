@@ -114,7 +114,7 @@ def test_every_failure_of_a_required_source_is_told(archive: Archive, tmp_path: 
 
 
 def test_a_redirect_to_a_local_file_is_refused(archive: Archive, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="not a usable url"):
+    with pytest.raises(InputError, match="a redirect to file:, expected one to http: or https:"):
         bring(tmp_path, [archive.put("/a", BODY, "always to_a_file")])
 
 

@@ -28,7 +28,7 @@ rule fetch_source:
         begins=lambda wildcards: resolve_source(run, wildcards.source).begins,
         required=lambda wildcards: ("" if run.sources[wildcards.source].required else "no-"),
     shell:
-        "copra fetch-source {wildcards.source:q} --url {params.url:q} --sha256 {params.sha256} "
+        "copra fetch-source {wildcards.source:q} --url {params.url:q} --sha256 {params.sha256:q} "
         "--version={params.version:q} --begins={params.begins:q} --{params.required}required {resources.pace} "
         "--out {output.file:q} --receipt {output.receipt:q} 2> {log:q}"
 

@@ -19,7 +19,7 @@ rule parse_affinity:
         format=lambda wildcards: resolve_source(run, wildcards.source).format,
         version=lambda wildcards: resolve_source(run, wildcards.source).version,
     shell:
-        "copra parse-affinity {input.file:q} --format {params.format} --source {wildcards.source} "
+        "copra parse-affinity {input.file:q} --format {params.format:q} --source {wildcards.source} "
         "--version={params.version:q} --receipt {input.receipt:q} "
         "--measurements {output.measurements:q} --rejects {output.rejects:q} 2> {log:q}"
 
@@ -42,7 +42,7 @@ rule parse_mutations:
         format=lambda wildcards: resolve_source(run, wildcards.source).format,
         ddg_sign=lambda wildcards: resolve_source(run, wildcards.source).ddg_sign,
     shell:
-        "copra parse-mutations {input.file:q} --format {params.format} --ddg-sign {params.ddg_sign} "
+        "copra parse-mutations {input.file:q} --format {params.format:q} --ddg-sign {params.ddg_sign:q} "
         "--source {wildcards.source} --receipt {input.receipt:q} --mutations {output.mutations:q} --rejects {output.rejects:q} 2> {log:q}"
 
 
