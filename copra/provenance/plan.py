@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
+from copra.provenance.start import unknown_targets
+
 
 def announce_gpu_jobs(workflow: Any) -> None:
     """Print how many of the jobs that a dry run lists ask for a GPU, by rule; say nothing after a real run."""
-    if not workflow.dryrun or workflow.dag is None:
+    if not workflow.dryrun or workflow.dag is None or unknown_targets(workflow):
         return
     # a dry run counts a job as finished once it has listed it
     jobs = {*workflow.dag.needrun_jobs(), *workflow.dag.finished_jobs}
