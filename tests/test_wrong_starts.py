@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
 from test_wrong_set_up import needs_setpriv
-from workflow_copy import DEMO, Project, copy_project
+from workflow_copy import DEMO, Project, copy_project, kill_group
 from wrong_things import told, without_write_permission
 
 pytestmark = pytest.mark.slow  # each starts snakemake
@@ -119,3 +120,16 @@ def test_a_program_that_is_missing_in_the_middle_of_a_run(root: Path, tmp_path: 
     )  # fmt: skip
     assert message[1].startswith("  cluster_proteins family=protein70 (attempt ")
     assert "apt-get install cd-hit" in message[2]
+
+
+def test_a_run_killed_at_once_and_typed_again(root: Path, tmp_path: Path) -> None:
+    project = copy_project(root, tmp_path / "copra")
+    begun = project.start("--", "pri30k")
+    while not list(project.folder.glob(".snakemake/locks/*")):
+        assert begun.poll() is None, "the run ended before it was killed"
+        time.sleep(0.02)
+    kill_group(begun)
+    done = project.snakemake(*DEMO, "--", "pri30k")
+    told(done, "LockException", what="cannot be locked", where=str(project.folder), then="--unlock")
+    assert project.snakemake(*DEMO, "--unlock", "--", "pri30k").returncode == 0
+    project.demo("--dry-run", "--", "pri30k")

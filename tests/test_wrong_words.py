@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -18,6 +19,7 @@ from copra.cli import main
 from copra.config_file import load_config
 from copra.errors import ConfigError
 from copra.files import sha256_of_text
+from copra.train.loop import make_deterministic
 
 # --- ./run snakemake: what snakemake itself answers with a traceback, or without the file's name ------------
 
@@ -219,3 +221,14 @@ def test_weights_of_another_model(copra: Verb, tmp_path: Path) -> None:
     words = ["--family", "esm2", "--size", "8M", "--weights", str(weights), "--out", str(tmp_path / "mine.h5")]
     done = copra("embed", str(fasta), *words)
     told(done, "copra embed", what="checkpoint", where=str(weights), then="give the file of this one")
+
+
+def test_a_gpu_that_a_job_was_given_and_pytorch_does_not_see(monkeypatch: pytest.MonkeyPatch, caplog: Any) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch, "use_deterministic_algorithms", lambda mode: None)
+    for given, lines in (("", 0), ("2", 1)):
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", given)
+        assert make_deterministic().type == "cpu"
+        assert len(caplog.messages) == lines
+    assert "the job was given GPU 2, but PyTorch" in caplog.text
+    assert "look at nvidia-smi there" in caplog.text
