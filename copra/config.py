@@ -12,6 +12,7 @@ from copra.config_experiments import NETWORK_KINDS, Experiment
 from copra.config_model import Architecture, Coformer, Pretraining
 from copra.config_mutation import Mutations
 from copra.config_split import Split
+from copra.nearest import nearest
 
 # blanks, quotes and letters of any script may stand in a path; <> and {} mean something to snakemake
 Place = Annotated[str, Field(pattern=r"^[^<>{}\x00-\x1f-][^<>{}\x00-\x1f]*$")]
@@ -196,11 +197,13 @@ class Config(Settings):
         for key, names in named.items():
             for name in names:
                 if name not in self.experiments:
-                    raise ValueError(f"evaluate.{key}: '{name}' is not in experiments: {sorted(self.experiments)}")
+                    raise ValueError(
+                        f"evaluate.{key}: '{name}' is not in experiments; {nearest(name, self.experiments)}"
+                    )
         for name in settings.by_family.families:
             if name not in self.split.families or name == self.split.family:
-                others = sorted(set(self.split.families) - {self.split.family})
-                raise ValueError(f"evaluate.by_family.families: '{name}' is none of {others}")
+                others = nearest(name, set(self.split.families) - {self.split.family})
+                raise ValueError(f"evaluate.by_family.families: '{name}' is none of the other families; {others}")
         for name in settings.by_family.experiments:
             if getattr(self.experiments[name], "pretrained", None) is not None:
                 raise ValueError(f"evaluate.by_family.experiments: '{name}' is pre-trained, purged for one family only")
@@ -216,7 +219,9 @@ class Config(Settings):
     def _check_mutations(self) -> None:
         for source in self.mutations.parts():
             if source not in self.sources:
-                raise ValueError(f"mutations: the set '{source}' is none of the sources {sorted(self.sources)}")
+                raise ValueError(
+                    f"mutations: the set '{source}' is none of the sources; {nearest(source, self.sources)}"
+                )
         for name, settings in self.mutations.experiments.items():
             base = getattr(settings, "base", None)
             fitting = [
@@ -227,7 +232,8 @@ class Config(Settings):
                 and (settings.kind != "fine_tuned" or isinstance(experiment, Coformer))
             ]  # fmt: skip
             if base is not None and base not in fitting:
-                raise ValueError(f"mutations.experiments.{name}.base: '{base}' is none of {fitting}")
+                alike = nearest(base, fitting)
+                raise ValueError(f"mutations.experiments.{name}.base: '{base}' is none of those that fit; {alike}")
         for base in self.mutations.bases():
             experiment, most = self.experiments[base], self.structures.interface_nodes
             if getattr(experiment, "nodes", "") == "interface" and getattr(experiment, "interface_nodes", 0) > most:
@@ -238,15 +244,15 @@ class Config(Settings):
             lm = getattr(settings, key, None)
             if lm is not None and (lm not in self.language_models or self.language_models[lm].family != family):
                 allowed = [n for n, m in self.language_models.items() if m.family == family]
-                raise ValueError(f"{where}.{key}: '{lm}' is none of {allowed}")
+                raise ValueError(f"{where}.{key}: '{lm}' is none of the {family} models; {nearest(lm, allowed)}")
 
     def _check_pretrained(self, where: str, experiment: Coformer) -> None:
         if experiment.pretrained is None:
             return
         recipe = self.pretraining.recipes.get(experiment.pretrained)
         if recipe is None:
-            known = sorted(self.pretraining.recipes)
-            raise ValueError(f"{where}.pretrained: '{experiment.pretrained}' is none of {known}")
+            alike = nearest(experiment.pretrained, self.pretraining.recipes)
+            raise ValueError(f"{where}.pretrained: '{experiment.pretrained}' is none of the recipes; {alike}")
         for key in Architecture.model_fields:
             ours, theirs = getattr(experiment, key), getattr(recipe, key)
             if ours != theirs and key not in ("dropout", "interface_nodes"):

@@ -5,44 +5,36 @@ Everything is checked before any job.
 
 from __future__ import annotations
 
-import reprlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import TypeAdapter, ValidationError
 
 from copra.config import Config
+from copra.config_problems import explain
 from copra.errors import ConfigError
-
-# a value as messages show it: aliases make a few lines of YAML a list that no memory holds when it is written out
-_FOUND = reprlib.Repr()
-_FOUND.maxlevel, _FOUND.maxstring, _FOUND.maxother, _FOUND.maxlong = 3, 300, 300, 300
+from copra.yaml_file import read_yaml
 
 
-def parse_config(values: dict[str, Any]) -> Config:
+def parse_config(values: dict[str, Any], files: Sequence[Path] = ()) -> Config:
     """Check a configuration.
 
-    Raises ConfigError with the path of each refused key, what was found and what is allowed.
+    `files` are those it was read from, each overriding those before. Raises ConfigError with the path of each refused
+    key, its file, what was found and what is allowed.
     """
     try:
         return Config.model_validate(values)
     except ValidationError as error:
-        raise ConfigError(_explain(error)) from None
+        raise ConfigError(explain(error, values, files)) from None
 
 
 def load_config(*paths: Path) -> Config:
     """Read and check a configuration: one complete file, then files that override parts of it, as snakemake does."""
     values: dict[str, Any] = {}
     for path in paths:
-        try:
-            found = yaml.safe_load(path.read_text())
-        except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
-            raise ConfigError(f"{path}: not a readable YAML file: {error}") from error
-        if not isinstance(found, dict):
-            raise ConfigError(f"{path}: expected keys with values, found {_FOUND.repr(found):.80}")
-        _override(values, found)
-    return parse_config(values)
+        _override(values, read_yaml(path))
+    return parse_config(values, paths)
 
 
 def _override(values: dict[str, Any], by: dict[str, Any]) -> None:
@@ -58,18 +50,4 @@ def parse_settings(kind: Any, text: str) -> Any:
     try:
         return TypeAdapter(kind).validate_json(text, strict=True)
     except ValidationError as error:
-        raise ConfigError(_explain(error)) from None
-
-
-def _explain(error: ValidationError) -> str:
-    lines = []
-    for problem in error.errors():
-        found, text = problem["input"], problem["msg"]
-        if problem["type"] == "extra_forbidden":
-            text = f"unknown key; found the value {_FOUND.repr(found)}"
-        elif problem["type"] == "missing":
-            text = "missing; every key of config.yaml is needed"
-        elif not isinstance(found, dict):
-            text = f"found {_FOUND.repr(found)}; {text}"
-        lines.append(f"{'.'.join(map(str, problem['loc'])) or 'configuration'}: {text}")
-    return "configuration refused:\n  " + "\n  ".join(lines)
+        raise ConfigError(explain(error, {}, ())) from None

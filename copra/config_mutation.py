@@ -12,6 +12,7 @@ from pydantic import Field, model_validator
 
 from copra.config_base import Count, Fraction, Name, Settings
 from copra.config_model import Training
+from copra.nearest import nearest
 
 NotNegative = Annotated[float, Field(ge=0)]
 
@@ -95,7 +96,9 @@ class Mutations(Settings):
     def _names_are_known_and_differ(self) -> Mutations:
         for name in self.table2:
             if name not in self.experiments:
-                raise ValueError(f"table2: '{name}' is not in mutations.experiments: {sorted(self.experiments)}")
+                raise ValueError(
+                    f"mutations.table2: '{name}' is not in mutations.experiments; {nearest(name, self.experiments)}"
+                )
         sources = list(self.parts())
         if len(sources) < len([s for s in (self.cv_source, self.blind_source, *self.extra_sources) if s]):
             raise ValueError(f"a source stands in two sets: {sources}")

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from copra.config_base import Count, Name, Positive, Settings
+from copra.nearest import nearest
 
 Identity = Annotated[float, Field(gt=0, le=1)]
 CdHitIdentity = Annotated[float, Field(ge=0.4, le=1)]
@@ -96,12 +97,15 @@ class Split(Settings):
     @model_validator(mode="after")
     def _names_exist(self) -> Split:
         clustered = sorted(name for name, family in self.families.items() if family.method in ("cd_hit", "alignment"))
-        for name in (self.family, *self.compare):
+        for key, name in [("family", self.family), *(("compare", name) for name in self.compare)]:
             if name not in self.families:
-                raise ValueError(f"'{name}' is not in split.families: {sorted(self.families)}")
+                raise ValueError(f"split.{key}: '{name}' is not in split.families; {nearest(name, self.families)}")
         for name, family in self.families.items():
             if isinstance(family, ByDate | ByFile) and family.grouped_as not in clustered:
-                raise ValueError(f"split.families.{name}.grouped_as: '{family.grouped_as}' is none of {clustered}")
+                alike = nearest(family.grouped_as, clustered)
+                raise ValueError(
+                    f"split.families.{name}.grouped_as: '{family.grouped_as}' is none of those with clusters; {alike}"
+                )
         if self.families[self.family].method == "release_date":
             raise ValueError(f"split.family: '{self.family}' is by date; training knows folds without an order only")
         return self

@@ -68,9 +68,24 @@ def read_table(path: Path, name: str, max_rows: int | None = None) -> pd.DataFra
         arrow = pq.read_table(path)
     except (OSError, pa.ArrowInvalid) as error:
         raise InputError(f"{path}: not a readable Parquet file with table '{name}': {error}") from error
-    if not arrow.schema.equals(TABLES[name].schema(), check_metadata=False):
-        raise InputError(f"{path}: expected table '{name}' with {TABLES[name].columns}, found {arrow.schema.names}")
+    schema = TABLES[name].schema()
+    if not arrow.schema.equals(schema, check_metadata=False):
+        raise InputError(
+            f"{path}: expected table '{name}' of this version of copra, found {_difference(arrow.schema, schema)}; "
+            "if another version made the file, delete it and type the same command again"
+        )
     return arrow.to_pandas()
+
+
+def _difference(found: pa.Schema, expected: pa.Schema) -> str:
+    """How the columns of a file differ from a table's, in a few words."""
+    missing = [name for name in expected.names if name not in found.names]
+    unknown = [name for name in found.names if name not in expected.names]
+    both = [name for name in expected.names if name in found.names]
+    other = [f"{name} {found.field(name).type}" for name in both if found.field(name) != expected.field(name)]
+    kinds = (("without", missing), ("with the unknown", unknown), ("with the other types", other))
+    told = [f"one {kind} {', '.join(names[:5])}{' ...' if len(names) > 5 else ''}" for kind, names in kinds if names]
+    return " and ".join(told) or "one with its columns in another order"
 
 
 def empty_table(name: str) -> pd.DataFrame:

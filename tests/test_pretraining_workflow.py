@@ -67,7 +67,7 @@ def test_a_recipe_without_distances_measures_none(fresh: Project) -> None:
 @pytest.mark.slow
 def test_from_structures_to_fine_tuning_with_two_processes(fresh: Project) -> None:
     words = started_from(fresh, "cpri_midm", purge="per_fold", ranks=2)
-    done = fresh.snakemake(*words, "--resources", "gpu=2", "--", "all")
+    done = fresh.snakemake(*words, "--", "all")
     assert done.returncode == 0, done.stdout[-6000:]
     results = fresh.folder / "results" / "demo"
     folder = results / "pretrain" / "tiny" / "fold_1"

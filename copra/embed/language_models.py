@@ -286,9 +286,11 @@ def _check_tensors(state: dict[str, Tensor], target: dict[str, Tensor], expected
         elif state[name].shape != target[name].shape:
             problems.append(f"{name}: found {tuple(state[name].shape)}, expected {tuple(target[name].shape)}")
     if problems:
-        shown = "\n  ".join(problems[:20])
-        more = f"\n  and {len(problems) - 20} more" if len(problems) > 20 else ""
-        raise InputError(f"{where}: the checkpoint does not fit the configured architecture:\n  {shown}{more}")
+        more = f" and {len(problems) - 2} more" if len(problems) > 2 else ""
+        raise InputError(
+            f"{where}: the checkpoint does not fit the configured architecture:\n  {'; '.join(problems[:2])}{more}\n"
+            "is it of another size or family? name the one that it is of, or give the file of this one"
+        )
 
 
 def _seed(weights: str) -> int:

@@ -169,22 +169,27 @@ def check_shape(path: Path, begins: str) -> str:
     return f"another kind of file: expected a start that matches {begins!r}, found {found!r}"
 
 
-def missing_by_hand(config: Config) -> list[str]:
-    """One text per required source whose local file is not there: which file, where it is had, where it goes."""
-    texts = []
+def absent_by_hand(config: Config) -> list[tuple[Source, list[Path]]]:
+    """The required sources whose local file is not there, each with the places where it may be put."""
+    absent = []
     for name, chosen in config.sources.items():
         if not chosen.use or not chosen.required:
             continue
         source = resolve_source(config, name)
         files = [file_of_url(url) for url in source.urls if is_file_url(url)]
-        if len(files) < len(source.urls) or any(file.is_file() for file in files):
-            continue
-        texts.append(
-            f"source '{name}' ({source.version or 'version not stated'}): the file {source.filename} is not here\n"
-            f"{how_to_get(source.where_to_get, [str(file) for file in files])}\n"
-            f"  to go on without it: set sources.{name}.required: false in the configuration"
-        )
-    return texts
+        if len(files) == len(source.urls) and not any(file.is_file() for file in files):
+            absent.append((source, files))
+    return absent
+
+
+def missing_by_hand(config: Config) -> list[str]:
+    """One text per required source whose local file is not there: which file, where it is had, where it goes."""
+    return [
+        f"source '{source.name}' ({source.version or 'version not stated'}): the file {source.filename} is not here\n"
+        f"{how_to_get(source.where_to_get, [str(file) for file in files])}\n"
+        f"  to go on without it: set sources.{source.name}.required: false in the configuration"
+        for source, files in absent_by_hand(config)
+    ]
 
 
 def how_to_get(where_to_get: str, places: list[str]) -> str:

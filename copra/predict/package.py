@@ -244,7 +244,10 @@ def read_description(folder: Path) -> Description:
     if not isinstance(told, dict) or "format" not in told:
         raise InputError(f"{path}: not the description of a model package: expected a key `format`")
     if told["format"] != FORMAT:
-        raise InputError(f"{path}: a model package of format {told['format']!r}, expected {FORMAT}")
+        raise InputError(
+            f"{path}: a model package of format {told['format']!r}, expected {FORMAT}: another version of copra "
+            "made it; predict with that version, or make the package anew with `snakemake models`"
+        )
     try:
         return Description.model_validate_json(json.dumps(told), strict=True)
     except ValidationError as error:

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
+from copra.provenance.start import unknown_targets
+
 
 def announce_plan(workflow: Any) -> None:
     """Print by rule how many of the jobs that a dry run lists ask for a GPU; say nothing after a real run.
 
     Where the profile bundles jobs, say too how many submissions to the cluster they are.
     """
-    if not workflow.dryrun or workflow.dag is None:
+    if not workflow.dryrun or workflow.dag is None or unknown_targets(workflow):
         return
     # a dry run counts a job as finished once it has listed it
     jobs = {*workflow.dag.needrun_jobs(), *workflow.dag.finished_jobs}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import shutil
 import subprocess
 import tempfile
@@ -12,7 +13,8 @@ from copra.errors import CopraError, InputError
 
 log = logging.getLogger(__name__)
 
-INSTALL_CD_HIT = "apt-get install cd-hit    (or: conda install -c bioconda cd-hit=4.8.1)"
+VERSION = "4.8.1"  # as in envs/: another one may make other clusters
+INSTALL_CD_HIT = "apt-get install cd-hit    (or: conda install -c bioconda cd-hit=4.8.1), or ./run setup"
 
 # CD-HIT's user guide: the longest word that cannot miss a pair at this identity.
 WORD_LENGTHS = ((0.7, 5), (0.6, 4), (0.5, 3), (0.4, 2))
@@ -111,11 +113,28 @@ def _run(name: str, files: list[str], flags: str, identity: float, word: int, th
     program = shutil.which(name)
     if program is None:
         raise CopraError(f"the program '{name}' is not on PATH; install it with:  {INSTALL_CD_HIT}")
+    _require_version(program)
     # -l drops the sequences of this length or shorter without a word
     settings = ["-c", str(identity), "-n", str(word), "-l", str(word - 1), "-b", str(BAND_WIDTH), "-T", str(threads)]
     done = subprocess.run([program, *files, *settings, *flags.split()], capture_output=True, text=True, check=False)
     if done.returncode:
-        raise CopraError(f"{name} failed with status {done.returncode}: {(done.stderr or done.stdout)[-500:]}")
+        said = (done.stderr or done.stdout).split("\n")
+        said = [line.strip() for line in said if line.strip()][-2:]
+        raise CopraError(
+            f"{program} failed with status {done.returncode}: {' / '.join(said) or 'it said nothing'}\n"
+            f"a negative status is a signal: give the job more memory; or install CD-HIT anew with:  {INSTALL_CD_HIT}"
+        )
+
+
+def _require_version(program: str) -> None:
+    """Refuse another CD-HIT than the one whose settings are written above; `-h` prints the version."""
+    done = subprocess.run([program, "-h"], capture_output=True, encoding="utf-8", errors="replace", check=False)
+    found = re.search(r"CD-HIT version (\S+)", done.stdout + done.stderr)
+    if found is None or found[1] != VERSION:
+        raise CopraError(
+            f"{program} is version {found[1] if found else 'unknown (it does not say)'}, expected CD-HIT {VERSION}, "
+            f"whose clusters may differ; install it with:  {INSTALL_CD_HIT}"
+        )
 
 
 def _require_all(returned: list[str], given: dict[str, str], name: str) -> None:

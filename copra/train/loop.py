@@ -8,6 +8,7 @@ With several processes (copra/train/ranks.py) each sees its part of every batch;
 
 from __future__ import annotations
 
+import logging
 import math
 import os
 import signal
@@ -30,6 +31,8 @@ from copra.train.learner import Learner, make_learner
 from copra.train.ranks import from_first, local_rank, ranks, tell_all, tell_all_objects
 from copra.train.state import Running, State, resume, save
 from copra.train.watch import Watch, watching
+
+log = logging.getLogger(__name__)
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGUSR1)  # SLURM's at the time limit, and the one of `sbatch --signal=USR1@120`
 WITHOUT_EFFECT = {"loader_threads", "checkpoint_minutes"}  # keys of Training that leave the weights alone
@@ -267,6 +270,9 @@ def make_deterministic() -> torch.device:
     if threads.isdigit() and int(threads) > 0:
         torch.set_num_threads(int(threads))
     if not torch.cuda.is_available():
+        if given := os.environ.get("CUDA_VISIBLE_DEVICES", "").strip():
+            told = "the job was given GPU %s, but PyTorch %s sees none: computing on the CPU; look at nvidia-smi there"
+            log.warning(told, given, torch.__version__)
         return torch.device("cpu")
     device = torch.device("cuda", local_rank() % torch.cuda.device_count())  # srun may show each process its own only
     torch.cuda.set_device(device)

@@ -159,7 +159,7 @@ def test_a_family_that_cannot_be_is_refused(root: Path, key: str, value: Any, ex
 @pytest.mark.parametrize(
     ("family", "change", "expected"),
     [
-        ("protein70", {"protein_identity": 0.39}, "split.families.protein70.cd_hit.protein_identity: found 0.39"),
+        ("protein70", {"protein_identity": 0.39}, "split.families.protein70.protein_identity: found 0.39"),
         ("protein40", {"protein_identity": None}, "both null"),
         ("temporal", {"test_from": ["2015-01-01", "2010-01-01"]}, "test_from must rise"),
         ("temporal", {"test_from": ["2015"]}, "found '2015'"),

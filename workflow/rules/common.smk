@@ -4,6 +4,7 @@ import json
 import os
 import shlex
 import sys
+from pathlib import Path
 
 # the package that stands beside this workflow, whatever else is installed
 REPOSITORY = workflow.basedir
@@ -18,16 +19,33 @@ from copra.provenance.failures import failure_summary
 from copra.provenance.fingerprint import fingerprint, model_fingerprint
 from copra.provenance.plan import announce_plan
 from copra.provenance.slurm_states import see_cancelled_jobs
+from copra.provenance.start import no_gpu, unknown_targets, unwritable
+from copra.fetch.by_hand import files_to_bring
 from copra.fetch.sources import missing_by_hand, resolve_source
-from snakemake.exceptions import WorkflowError
+from snakemake_interface_common.exceptions import ApiError
 
+
+class Refused(ApiError):
+    """A mistake of the user's: snakemake prints `Error:` and the text, not where in the workflow it was noticed."""
+
+    # snakemake adds the lines of every workflow file that it finds in the traceback
+    __traceback__ = property(lambda error: None, lambda error, traceback: None)
+
+
+# those given with --configfile override the workflow's own
+CONFIG_FILES = [Path(path) for path in ["config.yaml", *workflow.overwrite_configfiles]]
 try:
-    run = parse_config(config)
+    run = parse_config(config, CONFIG_FILES)
     BY_HAND = missing_by_hand(run)
 except CopraError as error:
-    raise WorkflowError(str(error))
+    raise Refused(str(error)) from None
+
+if workflow.is_main_process and (problem := unwritable([run.paths.results, run.paths.raw])):
+    raise Refused(problem)
 
 CURATION = run.paths.curation
+# what the command line says; later the rules' own requests stand there too
+GPU_ASKED = "gpu" in workflow.resource_settings.resources
 
 if BY_HAND and workflow.is_main_process:
     logger.warning("Files that you must bring before the run:\n" + "\n".join(BY_HAND))
@@ -35,7 +53,9 @@ if BY_HAND and workflow.is_main_process:
 
 onstart:
     if BY_HAND:
-        raise WorkflowError("No job was started: the files named above are not here.")
+        raise Refused(files_to_bring(run))
+    if GPU_ASKED and workflow.local_exec and (problem := no_gpu()):
+        raise Refused(problem)
 
 
 onerror:
@@ -46,6 +66,8 @@ onerror:
 if workflow.is_main_process:
     atexit.register(announce_plan, workflow)
     see_cancelled_jobs()
+    # snakemake knows the targets only later; at the end, so that it stands last
+    atexit.register(lambda: print(unknown_targets(workflow), end="", file=sys.stderr))
 
 # the package is called from where the workflow stands, in whatever environment a rule runs
 # (COPRA_LAUNCHER, torchrun or srun where it is set, starts several processes side by side)
