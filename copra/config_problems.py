@@ -12,7 +12,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from copra.errors import ConfigError
+from copra.errors import ConfigError, shown
 from copra.nearest import nearest
 from copra.yaml_file import read_yaml, shown_value
 
@@ -35,7 +35,9 @@ def explain(error: ValidationError, values: dict[str, Any], files: Sequence[Path
     none, as for a part that a rule hands over, no file is named.
     """
     told = _problems(error, values)
-    lines = [f"  {'.'.join(map(str, key)) or 'configuration'}: {text}{_in_file(key, files)}" for key, text in told]
+    lines = [
+        f"  {shown('.'.join(map(str, key))) or 'configuration'}: {text}{_in_file(key, files)}" for key, text in told
+    ]
     if len(lines) > SHOWN:
         lines[SHOWN:] = [f"and {len(lines) - SHOWN} more mistakes; config.yaml has every key with its comment"]
     elif files:

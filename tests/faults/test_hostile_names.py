@@ -19,7 +19,7 @@ from tiny_model import tiny_model
 from workflow_copy import DEMO, copy_project
 
 from copra.cli import main
-from copra.config_file import load_config
+from copra.config_file import load_config, parse_config
 from copra.embed.fasta import read_fasta
 from copra.errors import ConfigError, InputError, shown
 from copra.evaluate.grids import Cell, Column, Grid, grid_as_markdown
@@ -295,13 +295,13 @@ def test_aliases_that_multiply_are_refused_in_few_words(root: Path, tmp_path: Pa
 
 
 @pytest.mark.parametrize("key", ["experiments", "sources", "language_models"])
-def test_names_of_the_configuration_are_words(key: str, root: Path, tmp_path: Path) -> None:
-    names = [name for name in HOSTILE if name != "NA"]
-    first = next(iter(yaml.safe_load((root / "config.yaml").read_text())[key].values()))
-    (tmp_path / "own.json").write_text(json.dumps({key: dict.fromkeys(names, first)}))
-    with pytest.raises(ConfigError) as error:
-        load_config(root / "config.yaml", tmp_path / "own.json")
-    assert str(error.value).count("[key]: ") == len(names)
+def test_names_of_the_configuration_are_words(key: str, root: Path) -> None:
+    values = yaml.safe_load((root / "config.yaml").read_text())
+    first = next(iter(values[key].values()))
+    for name in set(HOSTILE) - {"NA"}:
+        with pytest.raises(ConfigError, match=r"\[key\]: ") as error:
+            parse_config(values | {key: values[key] | {name: first}})
+        assert len(str(error.value).splitlines()) <= 5
 
 
 @pytest.mark.parametrize("place", ["a<b>", "a{b}", "a\nb", "-rf", ""])
