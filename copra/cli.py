@@ -14,7 +14,9 @@ import inspect
 import logging
 import operator
 import os
+import re
 import sys
+import tempfile
 import types
 import typing
 from collections.abc import Callable
@@ -22,6 +24,9 @@ from pathlib import Path
 
 from copra import __version__
 from copra.errors import CopraError
+from copra.files import refusal
+
+OUT_OF_MEMORY = re.compile("(?:can't|cannot|not) allocate memory|out of memory", re.IGNORECASE)  # torch, of CPU and GPU
 
 STAGES: dict[str, dict[str, tuple[str, str]]] = {
     "sources": {
@@ -139,6 +144,23 @@ def main(arguments: list[str] | None = None) -> int:
     except BrokenPipeError:  # the reader of our output has gone, as in `copra sources | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except (MemoryError, OSError, RuntimeError) as error:
+        told = _mishap(error)
+        if not told:
+            raise
+        print(f"copra {words[0]}: {told}", file=sys.stderr)
+        return 2
+
+
+def _mishap(error: Exception) -> str:
+    """What the machine lacked, disk or memory, in one line; nothing where the error is of another kind."""
+    if isinstance(error, OSError) and (why := refusal(error)):
+        place = error.filename or f"a file (temporary ones are in {tempfile.gettempdir()})"
+        return f"{place}: cannot be read or written: {why}"
+    if isinstance(error, MemoryError) or OUT_OF_MEMORY.search(str(error)):
+        told = (str(error).splitlines() or ["no more is to be had"])[0]
+        return f"out of memory: {told}; give the job more memory, then type the same command again"
+    return ""
 
 
 def overview() -> str:

@@ -31,7 +31,7 @@ def load_config(*paths: Path) -> Config:
     values: dict[str, Any] = {}
     for path in paths:
         try:
-            found = yaml.safe_load(path.read_text())
+            found = yaml.safe_load(path.read_text(encoding="utf-8"))
         except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
             raise ConfigError(f"{path}: not a readable YAML file: {error}") from error
         if not isinstance(found, dict):

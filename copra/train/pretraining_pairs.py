@@ -33,7 +33,7 @@ def usable_pairs(
     pairs = read_table(pri30k, "pri30k").sort_values("pair_id", ignore_index=True)
     n_all = len(pairs)
     if kept is not None:
-        allowed = set(kept.read_text().split("\n")) - {""}
+        allowed = set(kept.read_text(encoding="utf-8").split("\n")) - {""}
         unknown = sorted(allowed - set(pairs["pair_id"]))
         if unknown:
             raise InputError(f"{kept}: {len(unknown)} pairs are not in {pri30k}: {unknown[:5]}")
@@ -91,7 +91,7 @@ def require_purged(used: pd.Series, kept: Path | None) -> None:
     """Raise CopraError where a pair is used that the purge of a test fold took out."""
     if kept is None:
         return
-    leaked = sorted(set(used) - set(kept.read_text().split("\n")))
+    leaked = sorted(set(used) - set(kept.read_text(encoding="utf-8").split("\n")))
     if leaked:
         raise CopraError(f"{kept}: {len(leaked)} pairs would be used that are not in this list: {leaked[:5]}")
 

@@ -26,6 +26,13 @@ try:
 except CopraError as error:
     raise WorkflowError(str(error))
 
+# snakemake itself reads, logs and starts commands in the locale's encoding; Greek letters stand among the settings
+if sys.getfilesystemencoding() != "utf-8":
+    raise WorkflowError(
+        f"Python works in the encoding '{sys.getfilesystemencoding()}' under this locale, expected utf-8: "
+        "`export PYTHONUTF8=1`, which ./run does by itself, and type the same command again."
+    )
+
 CURATION = run.paths.curation
 
 if BY_HAND and workflow.is_main_process:
