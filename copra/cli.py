@@ -11,6 +11,7 @@ import argparse
 import functools
 import importlib
 import inspect
+import io
 import logging
 import operator
 import os
@@ -123,6 +124,16 @@ STAGES: dict[str, dict[str, tuple[str, str]]] = {
 def main(arguments: list[str] | None = None) -> int:
     """Run one verb; returns the exit status: 0 done, 1 a check failed, 2 a mistake the user can mend."""
     words = sys.argv[1:] if arguments is None else arguments
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a letter that the terminal lacks stops no verb
+    if sys.getfilesystemencoding() != "utf-8" and not all(word.isascii() for word in words):
+        # libraries that take paths in UTF-8 would look for other files
+        print(
+            f"copra: Python reads names of files as '{sys.getfilesystemencoding()}' under this locale, expected utf-8: "
+            "`export PYTHONUTF8=1`, which ./run does by itself, and type the same command again",
+            file=sys.stderr,
+        )
+        return 2
     verbs = {verb: target for stage in STAGES.values() for verb, target in stage.items()}
     if not words or words[0] in ("-h", "--help"):
         print(overview())
