@@ -17,7 +17,6 @@ import operator
 import os
 import re
 import sys
-import tempfile
 import types
 import typing
 from collections.abc import Callable
@@ -25,7 +24,6 @@ from pathlib import Path
 
 from copra import __version__
 from copra.errors import CopraError
-from copra.files import refusal
 
 OUT_OF_MEMORY = re.compile("(?:can't|cannot|not) allocate memory|out of memory", re.IGNORECASE)  # torch, of CPU and GPU
 
@@ -165,6 +163,10 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _mishap(error: Exception) -> str:
     """What the machine lacked, disk or memory, in one line; nothing where the error is of another kind."""
+    import tempfile  # here, as `copra --help` is to answer at once
+
+    from copra.files import refusal
+
     if isinstance(error, OSError) and (why := refusal(error)):
         place = error.filename or f"a file (temporary ones are in {tempfile.gettempdir()})"
         return f"{place}: cannot be read or written: {why}"

@@ -35,7 +35,7 @@ def locales(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(params=["ascii", LATIN_1, TURKISH])
+@pytest.fixture(params=["ascii", *(pytest.param(name, marks=pytest.mark.slow) for name in (LATIN_1, TURKISH))])
 def foreign(request: pytest.FixtureRequest) -> Iterator[dict[str, str]]:
     """The environment variables of a foreign locale."""
     if request.param == "ascii":
