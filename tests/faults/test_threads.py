@@ -16,8 +16,8 @@ from workflow_copy import DEMO, Project, copy_project, digests
 
 from copra.tables import read_table
 
-# of one prediction and of one metric, at most, between training on 1 and on 8 threads: one epoch of the tiny demo
-PREDICTIONS_KCAL_MOL, METRICS = 1e-3, 1e-3
+# allowed between training on 1 and on 8 threads, one epoch of the tiny demo; seen: 9e-8 and 1.5e-6
+PREDICTIONS_KCAL_MOL, METRICS = 1e-5, 1e-4
 # what follows from predictions of trained networks
 AFTER_TRAINING = ("train/coformer", "evaluate/", "table1/", "models/")
 
