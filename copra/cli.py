@@ -11,9 +11,11 @@ import argparse
 import functools
 import importlib
 import inspect
+import io
 import logging
 import operator
 import os
+import re
 import sys
 import types
 import typing
@@ -24,6 +26,8 @@ from copra import __version__
 from copra.errors import CopraError, shown
 
 LINES = "\n\t"  # what a message may hold beside what can be printed
+
+OUT_OF_MEMORY = re.compile("(?:can't|cannot|not) allocate memory|out of memory", re.IGNORECASE)  # torch, of CPU and GPU
 
 STAGES: dict[str, dict[str, tuple[str, str]]] = {
     "sources": {
@@ -120,6 +124,16 @@ STAGES: dict[str, dict[str, tuple[str, str]]] = {
 def main(arguments: list[str] | None = None) -> int:
     """Run one verb; returns the exit status: 0 done, 1 a check failed, 2 a mistake the user can mend."""
     words = sys.argv[1:] if arguments is None else arguments
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a letter that the terminal lacks stops no verb
+    if sys.getfilesystemencoding() != "utf-8" and not all(word.isascii() for word in words):
+        # libraries that take paths in UTF-8 would look for other files
+        print(
+            f"copra: Python reads names of files as '{sys.getfilesystemencoding()}' under this locale, expected utf-8: "
+            "`export PYTHONUTF8=1`, which ./run does by itself, and type the same command again",
+            file=sys.stderr,
+        )
+        return 2
     verbs = {verb: target for stage in STAGES.values() for verb, target in stage.items()}
     if not words or words[0] in ("-h", "--help"):
         print(overview())
@@ -141,6 +155,27 @@ def main(arguments: list[str] | None = None) -> int:
     except BrokenPipeError:  # the reader of our output has gone, as in `copra sources | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except (MemoryError, OSError, RuntimeError) as error:
+        told = _mishap(error)
+        if not told:
+            raise
+        print(f"copra {words[0]}: {told}", file=sys.stderr)
+        return 2
+
+
+def _mishap(error: Exception) -> str:
+    """What the machine lacked, disk or memory, in one line; nothing where the error is of another kind."""
+    import tempfile  # here, as `copra --help` is to answer at once
+
+    from copra.files import refusal
+
+    if isinstance(error, OSError) and (why := refusal(error)):
+        place = error.filename or f"a file (temporary ones are in {tempfile.gettempdir()})"
+        return f"{place}: cannot be read or written: {why}"
+    if isinstance(error, MemoryError) or OUT_OF_MEMORY.search(str(error)):
+        told = (str(error).splitlines() or ["no more is to be had"])[0]
+        return f"out of memory: {told}; give the job more memory, then type the same command again"
+    return ""
 
 
 def _log_to_stderr() -> None:

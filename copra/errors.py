@@ -28,3 +28,7 @@ class Diverged(CopraError):
 
 class InputError(CopraError):
     """An input file is not what it should be."""
+
+
+class OutputError(CopraError):
+    """A file or folder cannot be written: no space left, a quota, a read-only file system, no permission."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import random
 import shutil
@@ -13,7 +12,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from workflow_copy import DEMO, Project, copy_project, job_table, kill_group
+from workflow_copy import DEMO, Project, copy_project, digests, job_table, kill_group
 
 from copra.embed.store import read_embeddings
 from copra.tables import read_table
@@ -207,7 +206,7 @@ def test_killed_runs_continue_to_the_same_result(finished: Project, root: Path, 
         project.snakemake("--configfile", "resources/demo/config.yaml", "tests/tiny.yaml", "--unlock")
     project.demo("--rerun-incomplete", "--", "all")
     assert not [path for path in project.folder.rglob("*.tmp") if ".snakemake" not in path.parts]
-    assert _digests(project) == _digests(finished)
+    assert digests(project) == digests(finished)
 
 
 def _with_new_first_statement(text: str, function: str) -> str:
@@ -222,12 +221,3 @@ def _kill_one_job(group: int) -> None:
     listed = subprocess.run(["pgrep", "-g", str(group), "-f", "copra.cli"], capture_output=True, text=True)
     for pid in listed.stdout.split()[:1]:
         os.kill(int(pid), signal.SIGKILL)
-
-
-def _digests(project: Project) -> dict[str, str]:
-    """sha256 of every table and store of the results."""
-    results = project.folder / "results" / "demo"
-    kept = [
-        p for p in results.rglob("*") if p.suffix in {".parquet", ".h5", ".tsv", ".md"} and "checkpoint" not in p.parts
-    ]
-    return {str(p.relative_to(results)): hashlib.sha256(p.read_bytes()).hexdigest() for p in sorted(kept)}

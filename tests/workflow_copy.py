@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import shutil
@@ -79,6 +80,14 @@ class Project:
             stderr=subprocess.DEVNULL,
             start_new_session=True,
         )
+
+
+def digests(project: Project) -> dict[str, str]:
+    """sha256 of every table and store of the tiny demo's results."""
+    results = project.folder / "results" / "demo"
+    kinds = {".parquet", ".h5", ".tsv", ".md"}
+    kept = [path for path in results.rglob("*") if path.suffix in kinds and "checkpoint" not in path.parts]
+    return {str(path.relative_to(results)): hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(kept)}
 
 
 def job_table(text: str) -> dict[str, int]:

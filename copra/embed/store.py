@@ -32,6 +32,7 @@ import numpy as np
 
 from copra.errors import CopraError, InputError
 from copra.files import replacing
+from copra.hdf5 import new_hdf5
 
 # what a file says of itself: files whose descriptions are equal hold values that may stand side by side
 DESCRIPTION = (
@@ -79,7 +80,7 @@ def write_embeddings(
     `stored` brings each of them once, in any order; the same values give the same bytes.
     """
     with replacing(path) as temporary:
-        with h5py.File(temporary, "w", libver=("earliest", "v110"), userblock_size=USER_BLOCK_BYTES) as file:
+        with new_hdf5(temporary, libver=("earliest", "v110"), userblock_size=USER_BLOCK_BYTES) as file:
             _fill(file, lengths, description, stored)
         _seal(temporary)
 

@@ -16,9 +16,11 @@ def render(template: Path, **values: Any) -> str:
 
     A template may import what stands in report_parts.html.j2.
     """
-    parts = DictLoader({PARTS.name: PARTS.read_text()})
+    parts = DictLoader({PARTS.name: PARTS.read_text(encoding="utf-8")})
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, loader=parts
     )
     # the style sheet is our own file, the one text that is not escaped
-    return environment.from_string(template.read_text()).render(style=Markup(STYLE.read_text()), **values)
+    return environment.from_string(template.read_text(encoding="utf-8")).render(
+        style=Markup(STYLE.read_text(encoding="utf-8")), **values
+    )

@@ -93,7 +93,7 @@ def learning_curves(folder: Path, scopes: list[str]) -> dict[str, list[dict[str,
         if not path.is_file():
             continue
         try:
-            found[scope] = [json.loads(line) for line in path.read_text().splitlines()]
+            found[scope] = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
         except ValueError as error:
             raise InputError(f"{path}: a line is no JSON: {error}") from error
     return {scope: lines for scope, lines in found.items() if lines}

@@ -40,7 +40,7 @@ def report(results: Path, *, config: Path, tables: list[str], out: Path) -> None
         funnels=_funnels(run.table("funnel")), reasons=_reasons(run), figures=_figures(run, records),
     )  # fmt: skip
     with replacing(out) as temporary:
-        temporary.write_text(page)
+        temporary.write_text(page, encoding="utf-8")
 
 
 def table_page(results: Path, *, config: Path, table: str, out: Path) -> None:

@@ -203,7 +203,7 @@ def read_curves(results: Path, experiment: str) -> dict[str, list[tuple[panels.V
     curves: dict[str, list[tuple[panels.Values, panels.Values]]] = {}
     for path in _of_experiment(results, experiment, "history.jsonl"):
         try:
-            lines = [dict(json.loads(line)) for line in path.read_text().splitlines()]
+            lines = [dict(json.loads(line)) for line in path.read_text(encoding="utf-8").splitlines()]
             for key in ("training_loss", "validation_loss"):
                 points = [(float(line["epoch"]), float(line[key])) for line in lines if key in line]
                 if points:

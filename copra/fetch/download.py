@@ -234,7 +234,7 @@ def _begins_or_goes_on(response: urllib3.BaseHTTPResponse, url: str, partial: Pa
         partial.restart()
         raise _TryAgain(f"HTTP status {status} for another range than was asked for")
     if status in RETRIED:
-        wait_s = _retry_after_s(headers.get("Retry-After"))
+        wait_s = _retry_after_s(headers.get("Retry-After"), headers.get("Date"))
         raise _TryAgain(f"HTTP status {status}", wait_s, hold=status == 429 or wait_s is not None)
     raise NotBrought(f"HTTP status {status}")
 
@@ -265,13 +265,17 @@ def _short(error: Exception) -> str:
     return f"{type(error).__name__}: {error}"
 
 
-def _retry_after_s(value: str | None) -> float | None:
-    """Seconds of a Retry-After header, given as seconds or as a date; None where there is none."""
+def _retry_after_s(value: str | None, date: str | None) -> float | None:
+    """Seconds of a Retry-After header, given as seconds or as a date; None where there is none.
+
+    A date is counted from the server's own `date`, where it states one: the clock of this machine may be wrong.
+    """
     if value is None:
         return None
     if value.strip().isdigit():
         return float(value)
     try:
-        return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - time.time())
+        now_s = email.utils.parsedate_to_datetime(date).timestamp() if date else time.time()
+        return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - now_s)
     except (TypeError, ValueError):
         return None

@@ -9,9 +9,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Protocol
 
-from copra.errors import InputError
+from copra.errors import OutputError
 from copra.fetch.whole import WrongBytes
-from copra.files import replacing
+from copra.files import refusal, replacing
 
 READ_BYTES = 1 << 20
 
@@ -108,14 +108,14 @@ class Partial:
     def write(self, data: bytes) -> None:
         """Add the next bytes; raises WrongBytes when they show that the file is not the right one.
 
-        Raises InputError when they cannot be written.
+        Raises OutputError when they cannot be written.
         """
         rest = memoryview(data)
         try:
             while rest:  # an unbuffered write may take less than it is given
                 rest = rest[self._handle.write(rest) :]
         except OSError as error:  # a full disk is no fault of the server
-            raise InputError(f"{self.path}: cannot be written: {error.strerror}") from error
+            raise OutputError(f"{self.path}: cannot be written: {refusal(error) or error.strerror}") from error
         self._sum(data)
         if self._watch is not None:
             self._watch(self.n_bytes, self.total_bytes)

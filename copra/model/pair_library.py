@@ -78,7 +78,9 @@ def built(compiler: str) -> Path:
     with tempfile.TemporaryDirectory(dir=cache_folder) as folder:
         made = Path(folder) / "kernels.so"
         command = [compiler, *FLAGS, *(str(FOLDER / name) for name in SOURCES), "-o", str(made)]
-        subprocess.run(command, check=True, capture_output=True, text=True, timeout=BUILD_TIMEOUT_S)
+        subprocess.run(
+            command, check=True, capture_output=True, encoding="utf-8", errors="replace", timeout=BUILD_TIMEOUT_S
+        )
         made.replace(target)  # atomic: processes that build at the same time end with the same file
     return target
 
@@ -86,7 +88,7 @@ def built(compiler: str) -> Path:
 def processor() -> str:
     """What -march=native depends on: a cache folder may be shared by unequal machines."""
     info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.exists() else []
+    lines = info.read_text(encoding="utf-8").splitlines() if info.exists() else []
     names = ("model name", "flags", "Features", "CPU part")
     return "\n".join([platform.machine(), *sorted({line for line in lines if line.startswith(names)})])
 

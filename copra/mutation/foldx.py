@@ -102,7 +102,7 @@ def _repaired(program: Program, structure: Structure, complex_id: str, folder: P
 
     def run(prepared: Path) -> dict[str, Any]:
         name = repair(program, prepared, INPUT, program.timeout_s)
-        return {"repaired": (prepared / f"{name}.pdb").read_text()}
+        return {"repaired": (prepared / f"{name}.pdb").read_text(encoding="utf-8")}
 
     found = run_once(program, folder, complex_id, "RepairPDB", text.text, run).get("repaired")
     if not isinstance(found, str):
@@ -147,7 +147,7 @@ def _build(program: Program, repaired: _Repaired, mutation_id: str, line: str, f
         def left_s() -> float:
             return max(0.0, program.timeout_s - (time.monotonic() - started))
 
-        (prepared / MUTANT_FILE).write_text(f"{line}\n")
+        (prepared / MUTANT_FILE).write_text(f"{line}\n", encoding="utf-8")
         run_foldx(program, prepared, "BuildModel", {"pdb": f"{INPUT}.pdb", "mutant-file": MUTANT_FILE}, left_s())
         for name in (WILD_TYPE, MUTANT):
             if not (prepared / f"{name}.pdb").is_file():

@@ -45,10 +45,10 @@ def write_page(prediction: Prediction, structure_text: str, out: Path) -> None:
     _check_contacts(prediction)
     model = viewer_model(structure_text)
     limit = colour_limit(prediction)
-    viewer, script = viewer_script(), SCRIPT.read_text()
+    viewer, script = viewer_script(), SCRIPT.read_text(encoding="utf-8")
     executed = [in_script(text) for text in (viewer, script) if text is not None]
     page = render(
-        TEMPLATE, page_style=Markup(STYLE.read_text()), policy=content_policy(executed),
+        TEMPLATE, page_style=Markup(STYLE.read_text(encoding="utf-8")), policy=content_policy(executed),
         scripts=[Markup(text) for text in executed],
         data=Markup(json_in_script(_page_data(prediction, model, limit))), has_viewer=viewer is not None,
         viewer_note=viewer_note(), viewer_version=VERSION,

@@ -155,13 +155,14 @@ def write_scan_page(scan: pd.DataFrame, about: ScanAbout, out: Path) -> None:
     """
     blocks = scan_blocks(scan)
     limit = colour_limit(blocks)
-    script = in_script(SCRIPT.read_text())
+    script = in_script(SCRIPT.read_text(encoding="utf-8"))
     counts = [len(row.ddg_kcal_mol) for block in blocks for row in block.rows]
     notices = [*weights_notices(about.model), *about.warnings]
     if any(block.molecule == "rna" for block in blocks):
         notices.append("Substitutions of nucleotides are experimental.")
     page = render(
-        TEMPLATE, page_style=Markup(STYLE.read_text()), policy=content_policy([script]), script=Markup(script),
+        TEMPLATE, page_style=Markup(STYLE.read_text(encoding="utf-8")), policy=content_policy([script]),
+        script=Markup(script),
         data=Markup(json_in_script(_page_data(blocks, limit))), about=about, notices=list(dict.fromkeys(notices)),
         dg=figures.signed(about.dg_kcal_mol, 2), temperature_k=f"{about.temperature_k:.6g}",
         legend=figures.legend(limit, cell_digits(limit)), limit=f"{limit:.{cell_digits(limit)}f}",

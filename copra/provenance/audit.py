@@ -40,7 +40,7 @@ def _audit(checks: Checks, run: Run, findings: Path, page: Path) -> int:
     table = pd.DataFrame(rows, columns=TABLES["findings"].schema().names)
     write_table(table, findings, "findings")
     with replacing(page) as temporary:
-        temporary.write_text(as_page(checks, table, run))
+        temporary.write_text(as_page(checks, table, run), encoding="utf-8")
     failed = table[table["verdict"] == "fail"]
     for row in failed.itertuples(index=False):
         log.error("%s: %s: %s", row.check, row.subject, row.detail)

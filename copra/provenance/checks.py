@@ -234,7 +234,7 @@ def counts_as_expected(run: Run) -> list[Finding]:
         return [Finding(path.name, "note", "no expected counts to compare with")]
     found = counts(run)
     findings = []
-    for entry in yaml.safe_load(path.read_text())["expected_counts"]:
+    for entry in yaml.safe_load(path.read_text(encoding="utf-8"))["expected_counts"]:
         name, number = entry["name"], entry["count"]
         here = found.get(name, "no such count")
         text = f"found {here}, expected {number}: {entry['what']} ({entry['where']})"

@@ -85,7 +85,7 @@ class _Module:
         self.definitions: dict[str, list[ast.stmt]] = {}
         self.imports: dict[str, tuple[str, str]] = {}
         self.loose: list[ast.stmt] = []
-        tree = _without_docstrings(ast.parse(path.read_text()))
+        tree = _without_docstrings(ast.parse(path.read_text(encoding="utf-8")))
         assert isinstance(tree, ast.Module)
         for node in tree.body:
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):

@@ -127,7 +127,7 @@ def read_receipts(raw: Path) -> list[dict[str, Any]]:
 def read_json(path: Path) -> dict[str, Any]:
     """A JSON object from a file; raises InputError when it is none."""
     try:
-        value = json.loads(path.read_text())
+        value = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"{path}: expected a JSON object: {error}") from error
     if not isinstance(value, dict):

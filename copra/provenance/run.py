@@ -27,7 +27,7 @@ def describe_run(*, config: Config, out: Path) -> None:
         "system": platform.system(),
     }
     with replacing(out) as temporary:
-        temporary.write_text(json.dumps(description, indent=1) + "\n")
+        temporary.write_text(json.dumps(description, indent=1) + "\n", encoding="utf-8")
 
 
 def git_commit(folder: Path) -> str:
@@ -40,7 +40,9 @@ def git_commit(folder: Path) -> str:
 
 
 def _git(folder: Path, *words: str) -> str:
-    done = subprocess.run(["git", "-C", str(folder), *words], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        ["git", "-C", str(folder), *words], capture_output=True, encoding="utf-8", errors="replace", check=True
+    )
     return done.stdout.strip()
 
 

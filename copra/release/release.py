@@ -90,7 +90,9 @@ def _refuse_other_folder(out: Path) -> None:
     if not out.is_dir():
         raise InputError(f"{out}: expected a folder for the release, found a file")
     sums = out / SUMS
-    listed = {line.partition("  ")[2] for line in sums.read_text().splitlines()} if sums.is_file() else set()
+    listed = (
+        {line.partition("  ")[2] for line in sums.read_text(encoding="utf-8").splitlines()} if sums.is_file() else set()
+    )
     found = {path.relative_to(out).as_posix() for path in out.rglob("*") if not path.is_dir()}
     strangers = sorted(found - listed - {SUMS})
     if strangers:

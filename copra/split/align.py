@@ -8,14 +8,19 @@ from __future__ import annotations
 
 import logging
 import multiprocessing
+import os
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from copra.config_split import PairAlignment
+from copra.errors import CopraError
 from copra.progress import progress
 from copra.split.clusters import MOLECULES, chain_sequences, distinct_sequences
 from copra.split.pairwise import Comparison, Match, compare
@@ -57,10 +62,32 @@ def align_sequences(records: Path, *, settings: PairAlignment, threads: int, out
 
 
 def compare_all(tasks: list[Comparison], threads: int) -> Iterator[list[Match]]:
-    """The matches of each task, in the order of the tasks, from `threads` processes."""
+    """The matches of each task, in the order of the tasks, from `threads` processes.
+
+    Raises CopraError where one of them is ended from outside.
+    """
     if threads == 1 or len(tasks) < 2:
         yield from progress(map(compare, tasks), "sequences aligned", len(tasks))
         return
     # spawned, not forked: a fork copies whatever threads and locks the parent holds
-    with ProcessPoolExecutor(threads, mp_context=multiprocessing.get_context("spawn")) as pool:
-        yield from progress(pool.map(compare, tasks), "sequences aligned", len(tasks))
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(threads, mp_context=spawn, initializer=end_with_parent) as pool:
+        try:
+            yield from progress(pool.map(compare, tasks), "sequences aligned", len(tasks))
+        except BrokenProcessPool as error:
+            raise CopraError(
+                f"one of {threads} processes that align sequences was ended from outside, most often for want of "
+                "memory: give the job more memory or fewer threads, then type the same command again"
+            ) from error
+
+
+def end_with_parent() -> None:
+    """Let this process end when the one that started it is gone; a worker would wait for its next task for ever."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=_end_after, args=(parent,), daemon=True).start()
+
+
+def _end_after(parent: BaseProcess) -> None:
+    parent.join()
+    os._exit(1)

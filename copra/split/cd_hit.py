@@ -83,7 +83,7 @@ def run_cd_hit(sequences: dict[str, str], identity: float, word: int, threads: i
         fasta, out = Path(folder, "proteins.fasta"), Path(folder, "clusters")
         _write_fasta(sequences, fasta)
         _run("cd-hit", ["-i", str(fasta), "-o", str(out)], CLUSTER_FLAGS, identity, word, threads)
-        return parse_clusters(Path(f"{out}.clstr").read_text())
+        return parse_clusters(Path(f"{out}.clstr").read_text(encoding="utf-8"))
 
 
 def run_cd_hit_2d(
@@ -97,16 +97,16 @@ def run_cd_hit_2d(
         _write_fasta({f"2.{key}": s for key, s in sequences.items()}, second)
         files = ["-i", str(first), "-i2", str(second), "-o", str(out)]
         _run("cd-hit-2d", files, COMPARE_FLAGS, identity, word, threads)
-        groups = parse_clusters(Path(f"{out}.clstr").read_text())
+        groups = parse_clusters(Path(f"{out}.clstr").read_text(encoding="utf-8"))
         found = [name[2:] for group in groups for name in group if name.startswith("2.")]
-        rest = [line[3:].strip() for line in out.read_text().splitlines() if line.startswith(">2.")]
+        rest = [line[3:].strip() for line in out.read_text(encoding="utf-8").splitlines() if line.startswith(">2.")]
     _require_all(found + rest, sequences, "cd-hit-2d")
     return set(found)
 
 
 def _write_fasta(sequences: dict[str, str], path: Path) -> None:
     # CD-HIT sorts by length and keeps the order given among equals: a fixed order, whatever the rows' order
-    path.write_text("".join(f">{key}\n{sequences[key]}\n" for key in sorted(sequences)))
+    path.write_text("".join(f">{key}\n{sequences[key]}\n" for key in sorted(sequences)), encoding="utf-8")
 
 
 def _run(name: str, files: list[str], flags: str, identity: float, word: int, threads: int) -> None:
@@ -116,7 +116,13 @@ def _run(name: str, files: list[str], flags: str, identity: float, word: int, th
     _require_version(program)
     # -l drops the sequences of this length or shorter without a word
     settings = ["-c", str(identity), "-n", str(word), "-l", str(word - 1), "-b", str(BAND_WIDTH), "-T", str(threads)]
-    done = subprocess.run([program, *files, *settings, *flags.split()], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [program, *files, *settings, *flags.split()],
+        capture_output=True,
+        encoding="utf-8",
+        errors="replace",
+        check=False,
+    )
     if done.returncode:
         said = (done.stderr or done.stdout).split("\n")
         said = [line.strip() for line in said if line.strip()][-2:]

@@ -35,7 +35,9 @@ def write_family(dealt: pd.DataFrame, left_out: dict[str, str], out: Path, ids: 
     }
     lines |= {record: f"{record}\t\t\t{reason}" for record, reason in left_out.items()}
     with replacing(ids) as temporary:
-        temporary.write_text("\n".join(["record_id\tcluster\tfold\tnote", *(lines[r] for r in sorted(lines))]) + "\n")
+        temporary.write_text(
+            "\n".join(["record_id\tcluster\tfold\tnote", *(lines[r] for r in sorted(lines))]) + "\n", encoding="utf-8"
+        )
     if left_out:
         counts = pd.Series(left_out, dtype=str).value_counts().sort_index()
         log.warning("%d records have no fold: %s", len(left_out), dict(counts))

@@ -76,7 +76,7 @@ def report_leakage(
     table = pd.DataFrame(rows)
     write_table(table, out, "leakage")
     with replacing(page) as temporary:
-        temporary.write_text(leakage_page(table, left_out, settings, len(pairs)))
+        temporary.write_text(leakage_page(table, left_out, settings, len(pairs)), encoding="utf-8")
 
 
 def gather_evidence(records: Path, identities: Path) -> Evidence:

@@ -64,7 +64,7 @@ def purge_pri30k(
         book.count(reason, len(left), int((~removed).sum()))
         left = left[~removed]
     with replacing(kept) as temporary:
-        temporary.write_text("".join(f"{name}\n" for name in left))
+        temporary.write_text("".join(f"{name}\n" for name in left), encoding="utf-8")
     book.write(decisions, funnel)
     log.info("fold %d: %d of %d pre-training pairs stay", fold, len(left), len(pairs))
 

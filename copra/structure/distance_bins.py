@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from copra.errors import InputError
 from copra.files import replacing
+from copra.hdf5 import new_hdf5
 from copra.progress import progress
 from copra.structure.distances import node_distances
 from copra.structure.interface import Interface
@@ -75,7 +76,7 @@ def write_distance_bins(bins: Iterable[tuple[str, npt.NDArray[np.uint8]]], path:
     ordered = sorted(bins, key=lambda item: item[0])
     triangles = [values[np.triu_indices(len(values))] for _, values in ordered]
     nothing = np.zeros(0, dtype=np.uint8)
-    with replacing(path) as temporary, h5py.File(temporary, "w") as file:
+    with replacing(path) as temporary, new_hdf5(temporary) as file:
         file.attrs["format"] = FORMAT
         names = np.array([name.encode() for name, _ in ordered] or [b""], dtype="S")[: len(ordered)]
         file.create_dataset("complex_id", data=names)

@@ -105,7 +105,7 @@ def run_once(
     for left in home.glob(f"{ATTEMPT}*"):
         shutil.rmtree(left)
     attempt = Path(tempfile.mkdtemp(prefix=ATTEMPT, dir=home)).absolute()
-    (attempt / f"{INPUT}.pdb").write_text(text)
+    (attempt / f"{INPUT}.pdb").write_text(text, encoding="utf-8")
     try:
         found = run(attempt)
     except FoldXFailed:
@@ -115,7 +115,7 @@ def run_once(
         shutil.rmtree(attempt)
         raise
     with replacing(attempt / RESULT) as temporary:
-        temporary.write_text(json.dumps({**told, "found": found}, sort_keys=True, indent=1) + "\n")
+        temporary.write_text(json.dumps({**told, "found": found}, sort_keys=True, indent=1) + "\n", encoding="utf-8")
     _put(attempt, kept)
     return found
 
@@ -123,7 +123,7 @@ def run_once(
 def _read_result(path: Path, told: dict[str, str]) -> dict[str, Any] | None:
     """What was found before; None where there is no such file, or one that is not whole or speaks of something else."""
     try:
-        read = json.loads(path.read_text())
+        read = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
     if not isinstance(read, dict) or any(read.get(name) != value for name, value in told.items()):

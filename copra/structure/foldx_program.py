@@ -104,7 +104,7 @@ def analyse_complex(program: Program, folder: Path, name: str, groups: tuple[str
     options = {"pdb": f"{name}.pdb", "analyseComplexChains": ",".join(groups)}
     run_foldx(program, folder, "AnalyseComplex", options, timeout_s)
     found = _expect(folder, f"Interaction_{name}_AC.fxout", "AnalyseComplex")
-    return interaction_energy_kcal_mol(found.read_text(errors="replace"), *groups)
+    return interaction_energy_kcal_mol(found.read_text(encoding="utf-8", errors="replace"), *groups)
 
 
 def repair_and_analyse(program: Program, folder: Path, name: str, groups: tuple[str, str]) -> float:

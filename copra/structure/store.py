@@ -23,6 +23,7 @@ import numpy.typing as npt
 
 from copra.errors import InputError
 from copra.files import replacing
+from copra.hdf5 import new_hdf5
 from copra.structure.interface import NODE_ARRAYS, Interface
 from copra.structure.residues import ATOM_ARRAYS, RESIDUE_ARRAYS, Structure
 
@@ -77,7 +78,7 @@ def write_structures(structures: list[Structure], path: Path) -> None:
         "atoms": _offsets(len(s.arrays["atom_name"]) for s in ordered),
         "chain_texts": _offsets(map(len, texts)),
     }
-    with replacing(path) as temporary, h5py.File(temporary, "w") as file:
+    with replacing(path) as temporary, new_hdf5(temporary) as file:
         file.attrs["format"] = STRUCTURES
         entries = file.create_group("entries")
         for i, s in enumerate(ordered):
@@ -172,7 +173,7 @@ def write_interfaces(interfaces: list[Interface], path: Path) -> None:
     if len(told) < len(ordered):
         twice = [a.complex_id for a, b in itertools.pairwise(ordered) if a.complex_id == b.complex_id]
         raise InputError(f"{path}: two interfaces of the complexes {twice[:10]}")
-    with replacing(path) as temporary, h5py.File(temporary, "w") as file:
+    with replacing(path) as temporary, new_hdf5(temporary) as file:
         file.attrs["format"] = INTERFACES
         _write(file, "complexes", np.frombuffer(_json(told).encode(), dtype="u1"))
         _write(file, "centres_angstrom", _joined([i.centres_angstrom[None] for i in ordered], "f4", (3, 3)))

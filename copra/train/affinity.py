@@ -217,4 +217,4 @@ def save_model(fitted: Fitted, experiment: Neural, complexes: SampleSet, folder:
         "validation_rmse_kcal_mol": fitted.state.best_loss,
     }
     with replacing(folder / "model.json") as temporary:
-        temporary.write_text(json.dumps(values, indent=1, sort_keys=True) + "\n")
+        temporary.write_text(json.dumps(values, indent=1, sort_keys=True) + "\n", encoding="utf-8")

@@ -97,7 +97,9 @@ def pretrain(
         said |= _description(recipe, parts, state)
         _write(network, state, said, model, description)
         with replacing(metrics) as temporary:
-            temporary.write_text("".join(json.dumps(line, sort_keys=True) + "\n" for line in state.history))
+            temporary.write_text(
+                "".join(json.dumps(line, sort_keys=True) + "\n" for line in state.history), encoding="utf-8"
+            )
         write_table(pairs_frame(table, clusters, held), pairs, "pretraining_pairs")
 
 
@@ -211,4 +213,4 @@ def _write(network: PretrainingModel, state: State, said: dict[str, Any], model:
     with replacing(model) as temporary:
         save_file(tensors, temporary)
     with replacing(description) as temporary:
-        temporary.write_text(json.dumps(said, indent=1, sort_keys=True) + "\n")
+        temporary.write_text(json.dumps(said, indent=1, sort_keys=True) + "\n", encoding="utf-8")

@@ -107,7 +107,7 @@ def read_pretrained(
 
 def _read_description(path: Path) -> dict[str, Any]:
     try:
-        told = json.loads(path.read_text())
+        told = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"{path}: expected a JSON object: {error}") from error
     missing = [name for name in NEEDED if not isinstance(told, dict) or name not in told]

@@ -33,7 +33,10 @@ def usable_pairs(
     pairs = read_table(pri30k, "pri30k").sort_values("pair_id", ignore_index=True)
     n_all = len(pairs)
     if kept is not None:
-        allowed = set(kept.read_text().split("\n")) - {""}
+        listed = kept.read_text(encoding="utf-8")
+        if listed and not listed.endswith("\n"):  # a part of an id may be another one's
+            raise InputError(f"{kept}: cut off: the last line, '{listed.splitlines()[-1]}', has no end")
+        allowed = set(listed.split("\n")) - {""}
         unknown = sorted(allowed - set(pairs["pair_id"]))
         if unknown:
             raise InputError(f"{kept}: {len(unknown)} pairs are not in {pri30k}: {unknown[:5]}")
@@ -91,7 +94,7 @@ def require_purged(used: pd.Series, kept: Path | None) -> None:
     """Raise CopraError where a pair is used that the purge of a test fold took out."""
     if kept is None:
         return
-    leaked = sorted(set(used) - set(kept.read_text().split("\n")))
+    leaked = sorted(set(used) - set(kept.read_text(encoding="utf-8").split("\n")))
     if leaked:
         raise CopraError(f"{kept}: {len(leaked)} pairs would be used that are not in this list: {leaked[:5]}")
 

@@ -124,4 +124,6 @@ def _generators(learner: Learner) -> dict[str, Tensor]:
 def write_metrics(state: State, folder: Path) -> None:
     """Write metrics.jsonl anew from the whole history, one line per epoch, so that no line is doubled or lost."""
     with replacing(folder / "metrics.jsonl") as temporary:
-        temporary.write_text("".join(json.dumps(line, sort_keys=True) + "\n" for line in state.history))
+        temporary.write_text(
+            "".join(json.dumps(line, sort_keys=True) + "\n" for line in state.history), encoding="utf-8"
+        )

@@ -43,6 +43,13 @@ except CopraError as error:
 if workflow.is_main_process and (problem := unwritable([run.paths.results, run.paths.raw])):
     raise Refused(problem)
 
+# snakemake itself reads, logs and starts commands in the locale's encoding; Greek letters stand among the settings
+if sys.getfilesystemencoding() != "utf-8":
+    raise WorkflowError(
+        f"Python works in the encoding '{sys.getfilesystemencoding()}' under this locale, expected utf-8: "
+        "`export PYTHONUTF8=1`, which ./run does by itself, and type the same command again."
+    )
+
 CURATION = run.paths.curation
 # what the command line says; later the rules' own requests stand there too
 GPU_ASKED = "gpu" in workflow.resource_settings.resources

@@ -59,6 +59,7 @@ rule write_table:
 rule table_page:
     input:
         table="<results>/{table}/{table}.tsv",
+        leakage=rules.report_leakage.output.table,
         published=PUBLISHED,
         config="<results>/run.json",
     output:
@@ -79,6 +80,7 @@ rule table_page:
 rule report:
     input:
         tables=expand("<results>/{table}/{table}.tsv", table=MAIN),
+        leakage=rules.report_leakage.output.table,
         mutations=["<results>/mutations/metrics.parquet"] if TABLE2 else [],
         families=expand("<results>/{place}evaluate/families/metrics.parquet", place=PLACES),
         audit="<results>/audit/findings.parquet",
