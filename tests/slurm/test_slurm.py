@@ -20,6 +20,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.slurm]
 
 FOLDER = RESULTS / "train/coformer_structure/seed_2024"
 FOLD_0 = FOLDER / "fold_0"
+SRUN = "srun --ntasks=2 --gpus-per-task=1 --kill-on-bad-exit=1"  # as copra/train/ranks.py says, on one node
 PREDICTIONS = str(FOLD_0 / "predictions.parquet")
 
 
@@ -174,12 +175,12 @@ def test_a_job_that_fails_for_good_leaves_the_others_running(untrained: Project,
 
 def test_pretraining_on_two_tasks_of_srun(untrained: Project, cluster: Cluster) -> None:
     words = started_from(untrained, "cpri", purge="none", ranks=2)
-    by_srun = ("mpi=srun", "tasks=2", "launcher=srun --ntasks=2 --kill-on-bad-exit=1")
+    by_srun = ("slurm_partition=gpu", "mpi=srun", "nodes=1", "tasks_per_node=2", f"launcher={SRUN}")
     settings = [f"pretrain:{setting}" for setting in by_srun]
     run = start(untrained, *words, "--set-resources", *settings, "--", str(RESULTS / "pretrain/tiny/all/model.json"))
     said = finish(untrained, run)
     assert run.returncode == 0, said[-6000:]
     (job,) = jobs_of(cluster, "pretrain")
-    assert job["NumTasks"] == "2"
+    assert (job["NumTasks"], job["Partition"]) == ("2", "gpu")
     assert "gres:gpu:2" in job["TresPerJob"]
     assert '"ranks": 2' in (untrained.folder / RESULTS / "pretrain/tiny/all/model.json").read_text()
