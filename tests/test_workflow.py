@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -53,9 +54,18 @@ def test_every_table_of_the_paper_is_a_target(fresh: Project) -> None:
 def test_the_dry_run_under_the_slurm_profile(fresh: Project) -> None:
     done = fresh.snakemake("--profile", "profiles/slurm", "--dry-run", "--", "all")
     assert done.returncode == 0, done.stdout
-    assert "gpu=1" in done.stdout
-    assert "slurm_partition" in done.stdout
-    assert "mem_mb=" in done.stdout
+    jobs = re.findall(r"^ +resources: (.*)$", done.stdout, flags=re.M)
+    assert len(jobs) == 1367
+    for resources in jobs:
+        assert ("gpu=" in resources) == ("slurm_partition=gpu" in resources)
+        assert "mem_mb=" in resources
+        assert "runtime=" in resources
+    # not 6,000 for 6,000 entries: a structure's jobs go by the 64 shards
+    said = "531 submissions to a cluster: 469 of one job and 62 bundles of up to 16 jobs; 15 jobs run here"
+    assert said in done.stdout
+    # members of bundles are indented; the time of all adds up, here of a whole bundle of the slowest
+    times = [int(found) for found in re.findall(r"^ {8}resources: .*runtime=(\d+)", done.stdout, flags=re.M)]
+    assert max(times) * 16 <= 24 * 60
 
 
 def test_missing_by_hand_files_stop_the_run_before_any_job(fresh: Project) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import signal
 import subprocess
 import sys
 import time
@@ -33,8 +34,19 @@ def start(project: Project, *words: str) -> subprocess.Popen[str]:
     """Start a run through the profile; what it says goes to slurm_run.log."""
     with (project.folder / "slurm_run.log").open("w") as log:
         return subprocess.Popen(
-            command(*words), cwd=project.folder, env=project.environment(), stdout=log, stderr=log, text=True
+            command(*words),
+            cwd=project.folder,
+            env=project.environment(),
+            stdout=log,
+            stderr=log,
+            text=True,
+            preexec_fn=_hear_ctrl_c,
         )
+
+
+def _hear_ctrl_c() -> None:
+    """What a shell starts in the background is deaf to SIGINT, and so would be all that it starts."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def finish(project: Project, run: subprocess.Popen[str]) -> str:

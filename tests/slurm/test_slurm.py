@@ -1,33 +1,37 @@
 """copra's workflow through profiles/slurm on a real SLURM: one node on this machine, see cluster.py.
 
-`./run test -m slurm` runs these alone; README.md beside this file holds what was seen and how long it took.
+`./run test -n0 -m slurm` runs these; README.md beside this file holds what was seen and how long it took.
 """
 
 from __future__ import annotations
 
+import re
 import shutil
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from slurm.cluster import Cluster, hindrance, started
-from slurm.runs import ACCOUNTING, LONGER, RESULTS, digests, finish, jobs_of, rule_of, start, wait_for
+from slurm.cluster import Cluster, hindrance
+from slurm.runs import LONGER, PROFILE, RESULTS, digests, finish, jobs_of, rule_of, start, wait_for
 from test_pretraining_workflow import started_from
 from workflow_copy import Project, copy_project
 
-pytestmark = [pytest.mark.slow, pytest.mark.slurm, pytest.mark.skipif(bool(hindrance()), reason=str(hindrance()))]
+pytestmark = [pytest.mark.slow, pytest.mark.slurm]
 
 FOLDER = RESULTS / "train/coformer_structure/seed_2024"
 FOLD_0 = FOLDER / "fold_0"
+SRUN = "srun --ntasks=2 --gpus-per-task=1 --kill-on-bad-exit=1"  # as copra/train/ranks.py says, on one node
 PREDICTIONS = str(FOLD_0 / "predictions.parquet")
 
 
-@pytest.fixture
-def cluster() -> Iterator[Cluster]:
-    """A cluster of its own for each test; another process's tests wait for it."""
-    with started(ACCOUNTING) as running:
-        yield running
+@pytest.fixture(scope="module", autouse=True)
+def asked_for(request: pytest.FixtureRequest) -> None:
+    """These take a quarter of an hour: they run where they are asked for."""
+    if "slurm" not in request.config.option.markexpr:
+        pytest.skip("the whole workflow on a SLURM of one node: ./run test -n0 -m slurm")
+    reason = hindrance()
+    if reason:
+        pytest.skip(reason)
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +62,7 @@ def said_in(project: Project, fold: int = 0) -> str:
 
 def in_mid_training(project: Project) -> bool:
     """Whether a checkpoint has been written; the training's end is some seconds off."""
-    return (project.folder / FOLD_0 / "checkpoint/checkpoint.safetensors").is_file()
+    return any((project.folder / FOLDER).glob("fold_*/checkpoint/checkpoint.safetensors"))
 
 
 def same_predictions(project: Project, finished: Project) -> bool:
@@ -70,6 +74,8 @@ def test_the_whole_workflow_gives_the_same_bytes_as_without_slurm(
 ) -> None:
     project = copy_project(root, tmp_path / "copra")
     shutil.copy(root / "tests/slurm/longer.yaml", project.folder)
+    plan = project.snakemake(*PROFILE, *LONGER, "--dry-run", "--quiet", "rules", "--", "all").stdout
+    announced = int(re.findall(r"(\d+) submissions to a cluster", plan)[0])
     run = start(project, *LONGER, "--", "all")
     said = finish(project, run)
     assert run.returncode == 0, said[-6000:]
@@ -77,16 +83,16 @@ def test_the_whole_workflow_gives_the_same_bytes_as_without_slurm(
     assert not cluster.unfinished()
     jobs = cluster.jobs()
     assert {job["JobState"] for job in jobs} == {"COMPLETED"}
-    assert len(jobs) <= 34  # of 52 jobs 9 are local, and the others are bundled
+    assert len(jobs) == announced
     for job in jobs:
-        on_gpu = rule_of(job) in {"embed_sequences", "train_fold"}
+        on_gpu = rule_of(job) in {"embed_sequences", "train_fold", "train_mutations", "predict_mutations"}
         assert job["Partition"] == ("gpu" if on_gpu else "cpu")
         assert ("gres:gpu:1" in job.get("TresPerJob", "")) == on_gpu
     (training, *_) = jobs_of(cluster, "train_fold")
     assert (training["MinMemoryNode"], training["TimeLimit"]) == ("32000M", "12:00:00")
     (reading,) = [job for job in jobs if rule_of(job).startswith("read_")]
     assert (reading["NumCPUs"], reading["MinMemoryNode"]) == ("1", "4000M")  # two shards, one after another
-    assert reading["TimeLimit"] == "04:00:00"
+    assert reading["TimeLimit"] == "02:00:00"
     assert "INFO" in said_in(project)
 
 
@@ -115,61 +121,66 @@ def test_training_goes_on_from_its_checkpoint(
 
 
 def test_a_job_that_runs_out_of_memory_is_given_more(untrained: Project, finished: Project, cluster: Cluster) -> None:
-    run = start(untrained, *LONGER, "--set-resources", "train_fold:mem_mb=400*attempt", "--", PREDICTIONS)
+    memory = "train_fold:mem_mb=350*6**(attempt-1)"
+    run = start(untrained, *LONGER, "--set-resources", memory, "--", PREDICTIONS)
     said = finish(untrained, run)
     assert run.returncode == 0, said[-6000:]
-    jobs = jobs_of(cluster, "train_fold")
-    assert [job["MinMemoryNode"] for job in jobs] == [f"{400 * attempt}M" for attempt in range(1, len(jobs) + 1)]
-    assert len(jobs) > 1
+    assert [job["MinMemoryNode"] for job in jobs_of(cluster, "train_fold")] == ["350M", "2100M"]
     assert same_predictions(untrained, finished)
 
 
-def test_a_job_that_runs_out_of_time_is_given_more(untrained: Project, cluster: Cluster) -> None:
-    (untrained.folder / "long.yaml").write_text(
-        "experiments:\n  coformer_structure: {epochs: 4000, patience_epochs: 4000}\n"
+def test_a_job_that_runs_out_of_time_is_given_more_and_goes_on(untrained: Project, cluster: Cluster) -> None:
+    (untrained.folder / "endless.yaml").write_text(
+        "experiments:\n  coformer_structure: {epochs: 100000, patience_epochs: 100000}\n"
     )
-    runtime = ("--set-resources", "train_fold:runtime=attempt", "--retries", "1")
-    run = start(untrained, *LONGER, "long.yaml", *runtime, "--", PREDICTIONS)
-    said = finish(untrained, run)
-    assert run.returncode != 0
-    jobs = jobs_of(cluster, "train_fold")
-    assert [(job["JobState"], job["TimeLimit"]) for job in jobs] == [("TIMEOUT", "00:01:00"), ("TIMEOUT", "00:02:00")]
-    assert ": going on " in said_in(untrained)
-    assert "1 jobs failed for good" in said
+    runtime = ("--set-resources", "train_fold:runtime=2*attempt")
+    run = start(untrained, *LONGER, "endless.yaml", *runtime, "--", PREDICTIONS)
+    wait_for(lambda: ": going on " in said_in(untrained), run)
+    first, second = jobs_of(cluster, "train_fold")
+    assert (first["JobState"], first["TimeLimit"]) == ("TIMEOUT", "00:02:00")
+    assert (second["JobState"], second["TimeLimit"]) == ("RUNNING", "00:04:00")
+    run.send_signal(signal.SIGINT)
+    finish(untrained, run)
+    cluster.wait_until_empty(limit_s=60)
 
 
 def test_ctrl_c_leaves_no_job_behind(untrained: Project, cluster: Cluster) -> None:
-    run = start(untrained, *LONGER, "--", "table1")
+    both = [str(FOLDER / f"fold_{fold}" / "predictions.parquet") for fold in range(2)]
+    run = start(untrained, *LONGER, "--set-resources", "train_fold:gpu=2", "--", *both)
     wait_for(lambda: in_mid_training(untrained), run)
-    assert cluster.unfinished()
+    assert {job["JobState"] for job in jobs_of(cluster, "train_fold")} == {"RUNNING", "PENDING"}
     run.send_signal(signal.SIGINT)
     finish(untrained, run)
     assert run.returncode != 0
     cluster.wait_until_empty(limit_s=60)
+    assert {job["JobState"] for job in jobs_of(cluster, "train_fold")} == {"CANCELLED"}
+    again = untrained.snakemake(*LONGER, "--dry-run", "--quiet", "rules", "--", *both)
+    assert again.returncode == 0, again.stdout[-3000:]  # nothing is locked
 
 
 def test_a_job_that_fails_for_good_leaves_the_others_running(untrained: Project, cluster: Cluster) -> None:
     store = untrained.folder / RESULTS / "embeddings/esm2_random/0.h5"
     store.write_bytes(store.read_bytes()[:1000])
-    run = start(untrained, *LONGER, "--retries", "1", "--rerun-triggers", "input", "--", "table1")
+    broken = PREDICTIONS.replace("coformer_structure", "coformer_random_lm")
+    words = ("--retries", "1", "--rerun-triggers", "input", "--", broken, PREDICTIONS)
+    run = start(untrained, *LONGER, *words)
     said = finish(untrained, run)
     assert run.returncode != 0
-    summary = said[said.index("jobs failed for good") :]
+    summary = said[said.index("1 jobs failed for good") :]
     assert "train_fold experiment=coformer_random_lm fold=0 seed=2024 (attempt 2)" in summary
-    assert "0.h5" in summary  # the last lines of the job's log name the file
+    assert "esm2_random/0.h5" in summary  # the last lines of the job's log name the file
     assert "coformer_structure" not in summary
-    for fold in range(3):
-        assert (untrained.folder / FOLDER / f"fold_{fold}" / "predictions.parquet").is_file()
+    assert (untrained.folder / PREDICTIONS).is_file()
 
 
 def test_pretraining_on_two_tasks_of_srun(untrained: Project, cluster: Cluster) -> None:
     words = started_from(untrained, "cpri", purge="none", ranks=2)
-    by_srun = ("mpi=srun", "tasks=2", "launcher=srun --ntasks=2 --kill-on-bad-exit=1")
+    by_srun = ("slurm_partition=gpu", "mpi=srun", "nodes=1", "tasks_per_node=2", f"launcher={SRUN}")
     settings = [f"pretrain:{setting}" for setting in by_srun]
     run = start(untrained, *words, "--set-resources", *settings, "--", str(RESULTS / "pretrain/tiny/all/model.json"))
     said = finish(untrained, run)
     assert run.returncode == 0, said[-6000:]
     (job,) = jobs_of(cluster, "pretrain")
-    assert job["NumTasks"] == "2"
+    assert (job["NumTasks"], job["Partition"]) == ("2", "gpu")
     assert "gres:gpu:2" in job["TresPerJob"]
     assert '"ranks": 2' in (untrained.folder / RESULTS / "pretrain/tiny/all/model.json").read_text()
