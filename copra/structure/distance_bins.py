@@ -7,7 +7,7 @@ from 31 angstrom. The official implementation's labels are these, to the last va
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from itertools import groupby
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from copra.progress import progress
 from copra.structure.distances import node_distances
 from copra.structure.interface import Interface
 from copra.structure.residues import Structure
+from copra.structure.spool import Spool
 from copra.structure.store import StructureStore, interface_ids, read_interfaces
 
 N_BINS = 40
@@ -44,15 +45,18 @@ def measure_distances(interfaces: Path, *, store: Path, out: Path) -> None:
     """
     names = interface_ids([interfaces])
     cut = read_interfaces([interfaces], names)
-    found = []
     with StructureStore(store) as structures:
-        by_entry = groupby(progress(names, "distances", len(names)), key=lambda name: name.split(":")[0])
-        for pdb_id, of_entry in by_entry:
-            structure = structures.read(pdb_id)
-            for name in of_entry:
-                residues = _residues(structure, cut[name], interfaces)
-                found.append((name, distance_bin(node_distances(structure, residues))))
-    write_distance_bins(found, out)
+        write_distance_bins(_measured(names, cut, structures, interfaces), out)
+
+
+def _measured(
+    names: list[str], cut: dict[str, Interface], structures: StructureStore, path: Path
+) -> Iterator[tuple[str, npt.NDArray[np.uint8]]]:
+    """The bins [n, n] of each interface, one at a time."""
+    for pdb_id, of_entry in groupby(progress(names, "distances", len(names)), key=lambda name: name.split(":")[0]):
+        structure = structures.read(pdb_id)
+        for name in of_entry:
+            yield name, distance_bin(node_distances(structure, _residues(structure, cut[name], path)))
 
 
 def _residues(structure: Structure, cut: Interface, path: Path) -> npt.NDArray[np.int64]:
@@ -71,16 +75,20 @@ def _residues(structure: Structure, cut: Interface, path: Path) -> npt.NDArray[n
 
 
 def write_distance_bins(bins: Iterable[tuple[str, npt.NDArray[np.uint8]]], path: Path) -> None:
-    """Write the symmetric bins [n, n] of complexes, as their upper triangles one after another."""
-    ordered = sorted(bins, key=lambda item: item[0])
-    triangles = [values[np.triu_indices(len(values))] for _, values in ordered]
-    nothing = np.zeros(0, dtype=np.uint8)
-    with replacing(path) as temporary, h5py.File(temporary, "w") as file:
-        file.attrs["format"] = FORMAT
-        names = np.array([name.encode() for name, _ in ordered] or [b""], dtype="S")[: len(ordered)]
-        file.create_dataset("complex_id", data=names)
-        file.create_dataset("n_nodes", data=np.array([len(values) for _, values in ordered], dtype="i4"))
-        file.create_dataset("bin", data=np.concatenate([nothing, *triangles]), track_times=False)
+    """Write the symmetric bins [n, n] of complexes, as their upper triangles one after another.
+
+    Each complex is put away on disk before the next one is asked for.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with Spool({"bin": ("u1", ())}, path.parent) as spool:
+        found = [(name, len(b), spool.add("bin", b[np.triu_indices(len(b))])) for name, b in bins]
+        found.sort(key=lambda complex_: complex_[0])
+        with replacing(path) as temporary, h5py.File(temporary, "w") as file:
+            file.attrs["format"] = FORMAT
+            names = np.array([name.encode() for name, _, _ in found] or [b""], dtype="S")[: len(found)]
+            file.create_dataset("complex_id", data=names)
+            file.create_dataset("n_nodes", data=np.array([n_nodes for _, n_nodes, _ in found], dtype="i4"))
+            spool.write("bin", [place for _, _, place in found], file)
 
 
 class DistanceBins:

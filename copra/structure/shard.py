@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -35,22 +36,28 @@ def read_structures(
     beside them, for the same chain pairs.
     """
     rows: dict[str, list[dict[str, Any]]] = {"entries": [], "chains": [], "contacts": []}
-    structures = []
     table = read_table(fetched, "fetched").sort_values("pdb_id")
+    write_structures(_read_entries(table, contact_cutoff_angstrom, rows), store)
+    for name, path in (("entries", entries), ("chains", chains), ("contacts", contacts)):
+        write_table(_frame(rows[name], name), path, name)
+    counts = pd.Series([row["reason"] for row in rows["entries"] if row["reason"]], dtype=str).value_counts()
+    told = ", ".join(f"{reason} {count}" for reason, count in sorted(counts.items())) or "none"
+    n_read = sum(row["status"] == "read" for row in rows["entries"])
+    log.info("structures: %d of %d entries read; quarantined: %s", n_read, len(table), told)
+
+
+def _read_entries(
+    table: pd.DataFrame, contact_cutoff_angstrom: float, rows: dict[str, list[dict[str, Any]]]
+) -> Iterator[Structure]:
+    """The structures of the rows of `fetched` that can be used, one at a time; adds to the `rows` of the tables."""
     for row in progress(table.itertuples(), "structures", len(table)):
         structure, reason, detail = _read_entry(row)
         rows["entries"].append(_entry_row(row, structure, reason, detail))
         if structure is None or reason:
             continue
-        structures.append(structure)
         rows["chains"] += [_chain_row(structure, i) for i in range(len(structure.chain_ids))]
         rows["contacts"] += _contact_rows(structure, contact_cutoff_angstrom)
-    write_structures(structures, store)
-    for name, path in (("entries", entries), ("chains", chains), ("contacts", contacts)):
-        write_table(_frame(rows[name], name), path, name)
-    counts = pd.Series([row["reason"] for row in rows["entries"] if row["reason"]], dtype=str).value_counts()
-    told = ", ".join(f"{reason} {count}" for reason, count in sorted(counts.items())) or "none"
-    log.info("structures: %d of %d entries read; quarantined: %s", len(structures), len(table), told)
+        yield structure
 
 
 def _read_entry(row: Any) -> tuple[Structure | None, str, str]:

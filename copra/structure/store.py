@@ -25,6 +25,7 @@ from copra.errors import InputError
 from copra.files import replacing
 from copra.structure.interface import NODE_ARRAYS, Interface
 from copra.structure.residues import ATOM_ARRAYS, RESIDUE_ARRAYS, Structure
+from copra.structure.spool import Spool
 
 STRUCTURES = "copra structures 2"
 INTERFACES = "copra interfaces 3"
@@ -41,7 +42,10 @@ def _joined(parts: list[npt.NDArray], kind: str, shape: tuple[int, ...]) -> npt.
 
 
 def _write(group: h5py.Group, name: str, values: npt.NDArray) -> None:
-    dataset = group.create_dataset(name, data=values, track_times=False)
+    _say_unit(group.create_dataset(name, data=values, track_times=False), name)
+
+
+def _say_unit(dataset: h5py.Dataset, name: str) -> None:
     unit = UNITS.get(name.rsplit("_", 1)[-1])
     if unit:
         dataset.attrs["unit"] = unit
@@ -67,36 +71,56 @@ def _text(value: Any) -> str:
     return str(value.decode()) if isinstance(value, bytes) else str(value)
 
 
-def write_structures(structures: list[Structure], path: Path) -> None:
-    """Write full residues and heavy atoms of several entries; each id may occur once."""
-    ordered = sorted(structures, key=lambda s: s.pdb_id)
-    # ids and sequences as one JSON text per entry in a byte array: an attribute may have 64 kB only
-    texts = [_json({name: list(getattr(s, name)) for name in CHAIN_TEXTS}).encode() for s in ordered]
-    ranges = {
-        "residues": _offsets(len(s.arrays["chain"]) for s in ordered),
-        "atoms": _offsets(len(s.arrays["atom_name"]) for s in ordered),
-        "chain_texts": _offsets(map(len, texts)),
+def write_structures(structures: Iterable[Structure], path: Path) -> None:
+    """Write full residues and heavy atoms of several entries, in any order; each id may occur once.
+
+    Each structure is put away on disk before the next one is asked for: memory holds one, and what stands in the
+    attributes of all.
+    """
+    arrays = {**RESIDUE_ARRAYS, **ATOM_ARRAYS, "n_atoms": ("i4", ()), "chain_texts": ("u1", ())}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with Spool(arrays, path.parent) as spool:
+        # by id: what is told of an entry, and where its rows of each kind are
+        found = [(s.pdb_id, _told_of(s), _put_away(s, spool)) for s in structures]
+        ordered = sorted(found, key=lambda entry: entry[0])
+        parts = {kind: [places[kind] for _, _, places in ordered] for kind in ("residues", "atoms", "chain_texts")}
+        ranges = {kind: _offsets(place.stop - place.start for place in places) for kind, places in parts.items()}
+        with replacing(path) as temporary, h5py.File(temporary, "w") as file:
+            file.attrs["format"] = STRUCTURES
+            entries = file.create_group("entries")
+            for i, (pdb_id, values, _) in enumerate(ordered):
+                _describe(entries, pdb_id, values | {name: offsets[i : i + 2] for name, offsets in ranges.items()})
+            spool.write("chain_texts", parts["chain_texts"], file)
+            for kind, names in (("residues", RESIDUE_ARRAYS), ("atoms", ATOM_ARRAYS)):
+                made = file.create_group(kind)
+                for name in names:
+                    _say_unit(spool.write(name, parts[kind], made), name)
+            spool.write("n_atoms", parts["residues"], file["residues"])
+
+
+def _told_of(structure: Structure) -> dict[str, Any]:
+    """What the attributes of an entry say, but for the ranges of its rows."""
+    resolution = structure.resolution_angstrom
+    return {
+        "file_sha256": structure.file_sha256,
+        "method": structure.method,
+        "resolution_angstrom": math.nan if resolution is None else resolution,
+        "release_date": structure.release_date,
+        "n_models": structure.n_models,
+        "handled": _json(structure.handled),
     }
-    with replacing(path) as temporary, h5py.File(temporary, "w") as file:
-        file.attrs["format"] = STRUCTURES
-        entries = file.create_group("entries")
-        for i, s in enumerate(ordered):
-            values = {
-                "file_sha256": s.file_sha256,
-                "method": s.method,
-                "resolution_angstrom": math.nan if s.resolution_angstrom is None else s.resolution_angstrom,
-                "release_date": s.release_date,
-                "n_models": s.n_models,
-                "handled": _json(s.handled),
-            }
-            _describe(entries, s.pdb_id, values | {name: offsets[i : i + 2] for name, offsets in ranges.items()})
-        _write(file, "chain_texts", np.frombuffer(b"".join(texts), dtype="u1"))
-        for group, table in (("residues", RESIDUE_ARRAYS), ("atoms", ATOM_ARRAYS)):
-            made = file.create_group(group)
-            for name, (kind, shape) in table.items():
-                _write(made, name, _joined([s.arrays[name] for s in ordered], kind, shape))
-        sizes = [np.diff(s.atom_offsets) for s in ordered]
-        _write(file["residues"], "n_atoms", _joined(sizes, "i4", ()))
+
+
+def _put_away(structure: Structure, spool: Spool) -> dict[str, slice]:
+    """Where the rows of a structure's residues, atoms and texts are in the spool."""
+    # ids and sequences as one JSON text in a byte array: an attribute may have 64 kB only
+    text = _json({name: list(getattr(structure, name)) for name in CHAIN_TEXTS}).encode()
+    places = {"chain_texts": spool.add("chain_texts", np.frombuffer(text, dtype="u1"))}
+    for kind, names in (("residues", RESIDUE_ARRAYS), ("atoms", ATOM_ARRAYS)):
+        for name in names:
+            places[kind] = spool.add(name, structure.arrays[name])
+    spool.add("n_atoms", np.diff(structure.atom_offsets))
+    return places
 
 
 def _open(path: Path, kind: str) -> h5py.File:
