@@ -61,7 +61,7 @@ class Spool:
 
 
 def _nameless(folder: Path) -> IO[bytes]:
-    return tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 (the spool closes it)
+    return tempfile.TemporaryFile(dir=folder)
 
 
 def _append(dataset: h5py.Dataset, start: int, block: list[npt.NDArray]) -> int:
