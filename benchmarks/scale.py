@@ -35,13 +35,12 @@ FOLDS = range(5)
 LEAST_S = 0.5  # processor seconds beyond the start, below which a growth is noise
 
 
-def targets(shards: int) -> list[str]:
-    """What is made: `all`, the data set's release, and what pre-training reads."""
+def targets(shards: int) -> list[list[str]]:
+    """What is made: `all`, the release and what pre-training reads; then, as they take long, a shard of distances."""
     wanted = ["all", "release"]
     wanted += [f"results/split/purge/protein70/fold_{fold}/kept.txt" for fold in FOLDS]
-    for name in ("pri30k", "pri30k_distances"):
-        wanted += [f"results/interfaces/{name}/{shard}.h5" for shard in range(shards)]
-    return wanted
+    wanted += [f"results/interfaces/pri30k/{shard}.h5" for shard in range(shards)]
+    return [wanted, ["results/interfaces/pri30k_distances/0.h5"]]
 
 
 def prepare(folder: Path, n_entries: int, n_pairs: int) -> dict[str, int]:
@@ -80,8 +79,11 @@ def run(folder: Path) -> None:
     shards = yaml.safe_load((folder / "scale.yaml").read_text())["structures"]["shards"]
     before = sum(row["cpu_s"] for row in rows_of(folder))
     started, used = time.monotonic(), _children_s()
-    command = snakemake(folder, "--quiet", "all", "--keep-going", "--", *targets(shards))
-    done = subprocess.run(command, env=environment(folder), stdout=sys.stderr)
+    for wanted in targets(shards):
+        command = snakemake(folder, "--quiet", "all", "--keep-going", "--", *wanted)
+        done = subprocess.run(command, env=environment(folder), stdout=sys.stderr)
+        if done.returncode:
+            break
     jobs = sum(row["cpu_s"] for row in rows_of(folder)) - before
     told = {"verb": "snakemake", "arguments": [str(started)], "code": done.returncode, "peak_bytes": 0}
     if jobs > 0:

@@ -22,7 +22,7 @@ from copra.structure.distances import node_distances
 from copra.structure.interface import Interface
 from copra.structure.residues import Structure
 from copra.structure.spool import Spool
-from copra.structure.store import StructureStore, interface_ids, read_interfaces
+from copra.structure.store import StructureStore, each_interface, interface_ids
 
 N_BINS = 40
 ROUNDED_BELOW_ANGSTROM = 8.0
@@ -44,19 +44,17 @@ def measure_distances(interfaces: Path, *, store: Path, out: Path) -> None:
     Raises InputError where an interface was cut from another coordinate file than the store's.
     """
     names = interface_ids([interfaces])
-    cut = read_interfaces([interfaces], names)
     with StructureStore(store) as structures:
-        write_distance_bins(_measured(names, cut, structures, interfaces), out)
+        write_distance_bins(_measured(names, structures, interfaces), out)
 
 
-def _measured(
-    names: list[str], cut: dict[str, Interface], structures: StructureStore, path: Path
-) -> Iterator[tuple[str, npt.NDArray[np.uint8]]]:
-    """The bins [n, n] of each interface, one at a time."""
-    for pdb_id, of_entry in groupby(progress(names, "distances", len(names)), key=lambda name: name.split(":")[0]):
+def _measured(names: list[str], structures: StructureStore, path: Path) -> Iterator[tuple[str, npt.NDArray[np.uint8]]]:
+    """The bins [n, n] of each interface of a file, one at a time."""
+    interfaces = progress(each_interface(path, names), "distances", len(names))
+    for pdb_id, of_entry in groupby(interfaces, key=lambda cut: cut.complex_id.split(":")[0]):
         structure = structures.read(pdb_id)
-        for name in of_entry:
-            yield name, distance_bin(node_distances(structure, _residues(structure, cut[name], path)))
+        for cut in of_entry:
+            yield cut.complex_id, distance_bin(node_distances(structure, _residues(structure, cut, path)))
 
 
 def _residues(structure: Structure, cut: Interface, path: Path) -> npt.NDArray[np.int64]:

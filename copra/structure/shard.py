@@ -14,7 +14,7 @@ from copra.files import sha256_of_text
 from copra.progress import progress
 from copra.structure.biolip_contacts import NO_BINDING, chain_bindings, reach_angstrom
 from copra.structure.distances import partner_pairs
-from copra.structure.interface import chain_contacts, cut_interface
+from copra.structure.interface import Interface, chain_contacts, cut_interface
 from copra.structure.quarantine import Unreadable
 from copra.structure.reader import read_structure
 from copra.structure.residues import Structure, chain_gaps
@@ -159,14 +159,17 @@ def build_interfaces(records: Path, *, store: Path, interface_nodes: int, out: P
     Raises InputError when a record names a chain that its entry does not have, or has as another molecule.
     """
     table = read_table(records, "records")
-    interfaces = []
     with StructureStore(store) as structures:
         here = table[table["pdb_id"].isin(structures.pdb_ids)]
-        for row in progress(here.itertuples(), "interfaces", len(here)):
-            structure = structures.read(str(row.pdb_id))
-            sides = str(row.protein_chains).split(","), str(row.rna_chains).split(",")
-            cut = cut_interface(structure, str(row.record_id), *sides, interface_nodes)
-            buried = buried_area_angstrom2(structure, str(row.record_id), *sides)
-            interfaces.append(replace(cut, buried_area_angstrom2=buried))
-    write_interfaces(interfaces, out)
-    log.info("interfaces: %d of %d records are in %s", len(interfaces), len(table), store)
+        write_interfaces(_cut_all(here, structures, interface_nodes), out)
+    log.info("interfaces: %d of %d records are in %s", len(here), len(table), store)
+
+
+def _cut_all(records: pd.DataFrame, structures: StructureStore, interface_nodes: int) -> Iterator[Interface]:
+    """The interfaces of the records, one at a time, with the surface buried in each."""
+    for row in progress(records.itertuples(), "interfaces", len(records)):
+        structure = structures.read(str(row.pdb_id))
+        sides = str(row.protein_chains).split(","), str(row.rna_chains).split(",")
+        cut = cut_interface(structure, str(row.record_id), *sides, interface_nodes)
+        buried = buried_area_angstrom2(structure, str(row.record_id), *sides)
+        yield replace(cut, buried_area_angstrom2=buried)

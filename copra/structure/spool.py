@@ -45,11 +45,13 @@ class Spool:
         """Make the contiguous dataset `name` of all rows, the parts in this order; together they are all rows once."""
         kind = self._kinds[name]
         dataset = group.create_dataset(name, (self._rows[name], *kind.shape), kind.base, track_times=False)
-        start, block = 0, []
+        start, n_bytes = 0, 0
+        block: list[npt.NDArray] = []
         for part in parts:
             block.append(self._read(name, part))
-            if sum(values.nbytes for values in block) >= BLOCK_BYTES:
-                start, block = _append(dataset, start, block), []
+            n_bytes += block[-1].nbytes
+            if n_bytes >= BLOCK_BYTES:
+                start, n_bytes, block = _append(dataset, start, block), 0, []
         _append(dataset, start, block)
         return dataset
 

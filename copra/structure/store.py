@@ -12,7 +12,7 @@ from __future__ import annotations
 import itertools
 import json
 import math
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -184,26 +184,34 @@ def read_structures(path: Path) -> dict[str, Structure]:
         return {pdb_id: store.read(pdb_id) for pdb_id in store.pdb_ids}
 
 
-def write_interfaces(interfaces: list[Interface], path: Path) -> None:
-    """Write interfaces; each complex id may occur once."""
-    ordered = sorted(interfaces, key=lambda i: i.complex_id)
-    offsets = _offsets(len(i.molecule) for i in ordered)
-    # one JSON text for all: 30,000 groups with attributes take a quarter of a minute to read, and hold 64 kB each
-    told = {
-        i.complex_id: [i.chain_ids, i.chain_sequence_sha256, i.file_sha256, offsets[row : row + 2].tolist()]
-        for row, i in enumerate(ordered)
-    }
-    if len(told) < len(ordered):
-        twice = [a.complex_id for a, b in itertools.pairwise(ordered) if a.complex_id == b.complex_id]
-        raise InputError(f"{path}: two interfaces of the complexes {twice[:10]}")
-    with replacing(path) as temporary, h5py.File(temporary, "w") as file:
-        file.attrs["format"] = INTERFACES
-        _write(file, "complexes", np.frombuffer(_json(told).encode(), dtype="u1"))
-        _write(file, "centres_angstrom", _joined([i.centres_angstrom[None] for i in ordered], "f4", (3, 3)))
-        _write(file, "buried_area_angstrom2", np.array([i.buried_area_angstrom2 for i in ordered], dtype="f8"))
-        nodes = file.create_group("nodes")
-        for name, (kind, shape) in NODE_ARRAYS.items():
-            _write(nodes, name, _joined([getattr(i, name) for i in ordered], kind, shape))
+def write_interfaces(interfaces: Iterable[Interface], path: Path) -> None:
+    """Write interfaces, in any order; each complex id may occur once. Memory holds one, as in `write_structures`."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with Spool(NODE_ARRAYS, path.parent) as spool:
+        found = [_put_nodes_away(interface, spool) for interface in interfaces]
+        ordered = sorted(found, key=lambda one: one[0])
+        places = [place for _, _, _, _, place in ordered]
+        offsets = _offsets(place.stop - place.start for place in places)
+        # one JSON text for all: 30,000 groups with attributes take a quarter of a minute to read, and hold 64 kB each
+        told = {one[0]: [*one[1], offsets[row : row + 2].tolist()] for row, one in enumerate(ordered)}
+        if len(told) < len(ordered):
+            twice = [a[0] for a, b in itertools.pairwise(ordered) if a[0] == b[0]]
+            raise InputError(f"{path}: two interfaces of the complexes {twice[:10]}")
+        with replacing(path) as temporary, h5py.File(temporary, "w") as file:
+            file.attrs["format"] = INTERFACES
+            _write(file, "complexes", np.frombuffer(_json(told).encode(), dtype="u1"))
+            _write(file, "centres_angstrom", _joined([one[2][None] for one in ordered], "f4", (3, 3)))
+            _write(file, "buried_area_angstrom2", np.array([one[3] for one in ordered], dtype="f8"))
+            nodes = file.create_group("nodes")
+            for name in NODE_ARRAYS:
+                _say_unit(spool.write(name, places, nodes), name)
+
+
+def _put_nodes_away(i: Interface, spool: Spool) -> tuple[str, list[Any], npt.NDArray[np.float32], float, slice]:
+    """Id, texts, centres and area of an interface, and where its nodes are in the spool."""
+    places = [spool.add(name, getattr(i, name)) for name in NODE_ARRAYS]
+    texts = [i.chain_ids, i.chain_sequence_sha256, i.file_sha256]
+    return i.complex_id, texts, i.centres_angstrom, i.buried_area_angstrom2, places[0]
 
 
 @dataclass(frozen=True)
@@ -255,23 +263,27 @@ def read_interfaces(paths: list[Path], complex_ids: list[str]) -> dict[str, Inte
 
     Raises InputError naming the complexes that no file holds.
     """
-    wanted = set(complex_ids)
     found: dict[str, Interface] = {}
     for path in paths:
-        with open_interfaces(path) as file:
-            arrays = {name: file["nodes"][name] for name in NODE_ARRAYS}
-            centres, areas = file["centres_angstrom"][()], file["buried_area_angstrom2"][()]
-            for name, entry in interface_entries(file, wanted).items():
-                found[name] = Interface(
-                    complex_id=name,
-                    chain_ids=entry.chain_ids,
-                    chain_sequence_sha256=entry.chain_sequence_sha256,
-                    centres_angstrom=centres[entry.row],
-                    file_sha256=entry.file_sha256,
-                    buried_area_angstrom2=float(areas[entry.row]),
-                    **{array: values[entry.nodes] for array, values in arrays.items()},
-                )
+        found |= {one.complex_id: one for one in each_interface(path, set(complex_ids))}
     missing = [name for name in complex_ids if name not in found]
     if missing:
         raise InputError(f"no interface of the complexes {missing[:10]} ({len(missing)} in all) in {len(paths)} files")
     return {name: found[name] for name in complex_ids}
+
+
+def each_interface(path: Path, complex_ids: Collection[str]) -> Iterator[Interface]:
+    """Those interfaces of a file that are among `complex_ids`, sorted by id, one at a time."""
+    with open_interfaces(path) as file:
+        arrays = {name: file["nodes"][name] for name in NODE_ARRAYS}
+        centres, areas = file["centres_angstrom"][()], file["buried_area_angstrom2"][()]
+        for name, entry in interface_entries(file, complex_ids).items():
+            yield Interface(
+                complex_id=name,
+                chain_ids=entry.chain_ids,
+                chain_sequence_sha256=entry.chain_sequence_sha256,
+                centres_angstrom=centres[entry.row],
+                file_sha256=entry.file_sha256,
+                buried_area_angstrom2=float(areas[entry.row]),
+                **{array: values[entry.nodes] for array, values in arrays.items()},
+            )

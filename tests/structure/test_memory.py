@@ -12,10 +12,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from copra.structure import distance_bins, shard, spool
-from copra.structure.pairs import build_pair_interfaces
+from copra.structure import distance_bins, pairs, shard, spool
 from copra.structure.spool import Spool
-from copra.structure.store import StructureStore
+from copra.structure.store import StructureStore, interface_ids
 from copra.tables import TABLES, read_table, write_table
 
 N_ENTRIES = 6
@@ -71,14 +70,25 @@ def test_a_shard_is_read_entry_by_entry(fetched: Path, monkeypatch: pytest.Monke
 
 def test_distances_are_binned_complex_by_complex(fetched: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     out = read(fetched)
-    pairs, folder = pairs_of(out), fetched.parent
+    folder = fetched.parent
     written = {"out": folder / "interfaces.h5", "decisions": folder / "decisions.parquet"}
-    build_pair_interfaces(pairs, store=out["store"], interface_nodes=30, **written)
+    pairs.build_pair_interfaces(pairs_of(out), store=out["store"], interface_nodes=30, **written)
     measuring = Alive(distance_bins.distance_bin)
     monkeypatch.setattr(distance_bins, "distance_bin", measuring)
     distance_bins.measure_distances(written["out"], store=out["store"], out=folder / "bins.h5")
     assert measuring.calls >= N_ENTRIES
     assert measuring.most <= 2
+
+
+def test_interfaces_are_cut_pair_by_pair(fetched: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    out = read(fetched)
+    written = {name: fetched.with_name(name) for name in ("out", "decisions")}
+    cutting = Alive(pairs.cut_interface)
+    monkeypatch.setattr(pairs, "cut_interface", cutting)
+    pairs.build_pair_interfaces(pairs_of(out), store=out["store"], interface_nodes=30, **written)
+    assert cutting.calls >= N_ENTRIES
+    assert cutting.most <= 2
+    assert len(interface_ids([written["out"]])) == cutting.calls
 
 
 def pairs_of(out: dict[str, Path]) -> Path:
