@@ -11,6 +11,7 @@ from __future__ import annotations
 import gzip
 import logging
 import re
+import sys
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -52,10 +53,9 @@ def parse_biolip2(table: Path, *, source: str, receipt: Path, pairs: Path, rejec
         if n_ours == len(bad):
             raise InputError(f"{table}: none of {n_rows} lines is a row of {N_COLUMNS} columns with the ligand 'rna'")
     log.info("%s: %d rows, %d of RNA = %d refused, rest is %d pairs", table, n_rows, n_ours, len(bad), len(merged))
-    rows: list[dict[str, object]] = [
-        pair | {"n_binding_residues": len(pair["n_binding_residues"])} for pair in merged.values()
-    ]
-    write_table(frame_of(rows, "pairs"), pairs, "pairs")
+    for pair in merged.values():
+        pair["n_binding_residues"] = len(set(" ".join(pair["n_binding_residues"]).split()))
+    write_table(frame_of(list(merged.values()), "pairs"), pairs, "pairs")
     write_table(frame_of(bad, "rejects"), rejects, "rejects")
 
 
@@ -70,16 +70,17 @@ def _add(merged: dict[tuple[str, str, str], dict[str, Any]], cells: list[str], s
     resolution = number_of(cells[2], "resolution")
     if not cells[20].strip().isalpha():
         raise NotUnderstood("bad_sequence", f"found {cells[20]!r}, expected the receptor's sequence")
-    residues = set(cells[7].split())
+    residues = cells[7].strip()  # as it stands: a set of residues takes twenty times the memory
     pair = merged.get((pdb_id, protein_chain, rna_chain))
     if pair is None:
         merged[pdb_id, protein_chain, rna_chain] = {
             "pdb_id": pdb_id, "protein_chain": protein_chain, "rna_chain": rna_chain,
-            "resolution_angstrom": resolution if resolution > 0 else None, "n_binding_residues": residues,
-            "receptor_sequence": cells[20].strip().upper(), "source_row": source_row,
+            "resolution_angstrom": resolution if resolution > 0 else None, "n_binding_residues": [residues],
+            # a receptor has a row for each of its partners
+            "receptor_sequence": sys.intern(cells[20].strip().upper()), "source_row": source_row,
         }  # fmt: skip
     else:
-        pair["n_binding_residues"] |= residues
+        pair["n_binding_residues"].append(residues)
 
 
 def _lines(path: Path) -> Iterator[str]:

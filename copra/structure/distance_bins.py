@@ -7,7 +7,7 @@ from 31 angstrom. The official implementation's labels are these, to the last va
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from itertools import groupby
 from pathlib import Path
 
@@ -22,7 +22,8 @@ from copra.progress import progress
 from copra.structure.distances import node_distances
 from copra.structure.interface import Interface
 from copra.structure.residues import Structure
-from copra.structure.store import StructureStore, interface_ids, read_interfaces
+from copra.structure.spool import Spool
+from copra.structure.store import StructureStore, each_interface, interface_ids
 
 N_BINS = 40
 ROUNDED_BELOW_ANGSTROM = 8.0
@@ -44,16 +45,17 @@ def measure_distances(interfaces: Path, *, store: Path, out: Path) -> None:
     Raises InputError where an interface was cut from another coordinate file than the store's.
     """
     names = interface_ids([interfaces])
-    cut = read_interfaces([interfaces], names)
-    found = []
     with StructureStore(store) as structures:
-        by_entry = groupby(progress(names, "distances", len(names)), key=lambda name: name.split(":")[0])
-        for pdb_id, of_entry in by_entry:
-            structure = structures.read(pdb_id)
-            for name in of_entry:
-                residues = _residues(structure, cut[name], interfaces)
-                found.append((name, distance_bin(node_distances(structure, residues))))
-    write_distance_bins(found, out)
+        write_distance_bins(_measured(names, structures, interfaces), out)
+
+
+def _measured(names: list[str], structures: StructureStore, path: Path) -> Iterator[tuple[str, npt.NDArray[np.uint8]]]:
+    """The bins [n, n] of each interface of a file, one at a time."""
+    interfaces = progress(each_interface(path, names), "distances", len(names))
+    for pdb_id, of_entry in groupby(interfaces, key=lambda cut: cut.complex_id.split(":")[0]):
+        structure = structures.read(pdb_id)
+        for cut in of_entry:
+            yield cut.complex_id, distance_bin(node_distances(structure, _residues(structure, cut, path)))
 
 
 def _residues(structure: Structure, cut: Interface, path: Path) -> npt.NDArray[np.int64]:
@@ -72,16 +74,19 @@ def _residues(structure: Structure, cut: Interface, path: Path) -> npt.NDArray[n
 
 
 def write_distance_bins(bins: Iterable[tuple[str, npt.NDArray[np.uint8]]], path: Path) -> None:
-    """Write the symmetric bins [n, n] of complexes, as their upper triangles one after another."""
-    ordered = sorted(bins, key=lambda item: item[0])
-    triangles = [values[np.triu_indices(len(values))] for _, values in ordered]
-    nothing = np.zeros(0, dtype=np.uint8)
-    with replacing(path) as temporary, new_hdf5(temporary) as file:
-        file.attrs["format"] = FORMAT
-        names = np.array([name.encode() for name, _ in ordered] or [b""], dtype="S")[: len(ordered)]
-        file.create_dataset("complex_id", data=names)
-        file.create_dataset("n_nodes", data=np.array([len(values) for _, values in ordered], dtype="i4"))
-        file.create_dataset("bin", data=np.concatenate([nothing, *triangles]), track_times=False)
+    """Write the symmetric bins [n, n] of complexes, as their upper triangles one after another.
+
+    Each complex is put away on disk before the next one is asked for.
+    """
+    with replacing(path) as temporary, Spool({"bin": ("u1", ())}, path.parent) as spool:
+        found = [(name, len(b), spool.add("bin", b[np.triu_indices(len(b))])) for name, b in bins]
+        found.sort(key=lambda complex_: complex_[0])
+        with new_hdf5(temporary) as file:
+            file.attrs["format"] = FORMAT
+            names = np.array([name.encode() for name, _, _ in found] or [b""], dtype="S")[: len(found)]
+            file.create_dataset("complex_id", data=names)
+            file.create_dataset("n_nodes", data=np.array([n_nodes for _, n_nodes, _ in found], dtype="i4"))
+            spool.write("bin", [place for _, _, place in found], file)
 
 
 class DistanceBins:

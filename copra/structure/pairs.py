@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,24 +28,30 @@ def build_pair_interfaces(pairs: Path, *, store: Path, interface_nodes: int, out
     reason and stops nothing. The buried surface, which no pre-training reads, is left out.
     """
     table = read_table(pairs, "pri30k").sort_values("pair_id")
-    interfaces: list[Interface] = []
     dropped: list[dict[str, Any]] = []
     with StructureStore(store) as structures:
         here = table[table["pdb_id"].isin(structures.pdb_ids)]
-        by_entry = here.groupby("pdb_id")
-        for pdb_id, part in progress(by_entry, "entries with pairs", by_entry.ngroups):
-            structure = structures.read(str(pdb_id))
-            for row in part.itertuples():
-                interface, reason, evidence = _cut(structure, row, interface_nodes)
-                if interface is None:
-                    dropped.append(_decision(str(row.pair_id), reason, evidence))
-                else:
-                    interfaces.append(interface)
-    write_interfaces(interfaces, out)
+        write_interfaces(_cut_all(here, structures, interface_nodes, dropped), out)
     write_table(pd.DataFrame(dropped, columns=TABLES["decisions"].schema().names), decisions, "decisions")
     counts = Counter(row["rule"] for row in dropped)
     told = ", ".join(f"{rule} {count}" for rule, count in sorted(counts.items())) or "none"
-    log.info("interfaces: %d of %d pairs in %s; left out: %s", len(interfaces), len(here), store, told)
+    n_cut = len(here) - len(dropped)
+    log.info("interfaces: %d of %d pairs in %s; left out: %s", n_cut, len(here), store, told)
+
+
+def _cut_all(
+    pairs: pd.DataFrame, structures: StructureStore, interface_nodes: int, dropped: list[dict[str, Any]]
+) -> Iterator[Interface]:
+    """The interfaces of the pairs, one at a time; adds a decision to `dropped` for each pair that has none."""
+    by_entry = pairs.groupby("pdb_id")
+    for pdb_id, part in progress(by_entry, "entries with pairs", by_entry.ngroups):
+        structure = structures.read(str(pdb_id))
+        for row in part.itertuples():
+            interface, reason, evidence = _cut(structure, row, interface_nodes)
+            if interface is None:
+                dropped.append(_decision(str(row.pair_id), reason, evidence))
+            else:
+                yield interface
 
 
 def _cut(structure: Structure, row: Any, interface_nodes: int) -> tuple[Interface | None, str, str]:

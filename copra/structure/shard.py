@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from copra.files import sha256_of_text
 from copra.progress import progress
 from copra.structure.biolip_contacts import NO_BINDING, chain_bindings, reach_angstrom
 from copra.structure.distances import partner_pairs
-from copra.structure.interface import chain_contacts, cut_interface
+from copra.structure.interface import Interface, chain_contacts, cut_interface
 from copra.structure.quarantine import Unreadable
 from copra.structure.reader import read_structure
 from copra.structure.residues import Structure, chain_gaps
@@ -35,22 +36,28 @@ def read_structures(
     beside them, for the same chain pairs.
     """
     rows: dict[str, list[dict[str, Any]]] = {"entries": [], "chains": [], "contacts": []}
-    structures = []
     table = read_table(fetched, "fetched").sort_values("pdb_id")
+    write_structures(_read_entries(table, contact_cutoff_angstrom, rows), store)
+    for name, path in (("entries", entries), ("chains", chains), ("contacts", contacts)):
+        write_table(_frame(rows[name], name), path, name)
+    counts = pd.Series([row["reason"] for row in rows["entries"] if row["reason"]], dtype=str).value_counts()
+    told = ", ".join(f"{reason} {count}" for reason, count in sorted(counts.items())) or "none"
+    n_read = sum(row["status"] == "read" for row in rows["entries"])
+    log.info("structures: %d of %d entries read; quarantined: %s", n_read, len(table), told)
+
+
+def _read_entries(
+    table: pd.DataFrame, contact_cutoff_angstrom: float, rows: dict[str, list[dict[str, Any]]]
+) -> Iterator[Structure]:
+    """The structures of the rows of `fetched` that can be used, one at a time; adds to the `rows` of the tables."""
     for row in progress(table.itertuples(), "structures", len(table)):
         structure, reason, detail = _read_entry(row)
         rows["entries"].append(_entry_row(row, structure, reason, detail))
         if structure is None or reason:
             continue
-        structures.append(structure)
         rows["chains"] += [_chain_row(structure, i) for i in range(len(structure.chain_ids))]
         rows["contacts"] += _contact_rows(structure, contact_cutoff_angstrom)
-    write_structures(structures, store)
-    for name, path in (("entries", entries), ("chains", chains), ("contacts", contacts)):
-        write_table(_frame(rows[name], name), path, name)
-    counts = pd.Series([row["reason"] for row in rows["entries"] if row["reason"]], dtype=str).value_counts()
-    told = ", ".join(f"{reason} {count}" for reason, count in sorted(counts.items())) or "none"
-    log.info("structures: %d of %d entries read; quarantined: %s", len(structures), len(table), told)
+        yield structure
 
 
 def _read_entry(row: Any) -> tuple[Structure | None, str, str]:
@@ -152,14 +159,17 @@ def build_interfaces(records: Path, *, store: Path, interface_nodes: int, out: P
     Raises InputError when a record names a chain that its entry does not have, or has as another molecule.
     """
     table = read_table(records, "records")
-    interfaces = []
     with StructureStore(store) as structures:
         here = table[table["pdb_id"].isin(structures.pdb_ids)]
-        for row in progress(here.itertuples(), "interfaces", len(here)):
-            structure = structures.read(str(row.pdb_id))
-            sides = str(row.protein_chains).split(","), str(row.rna_chains).split(",")
-            cut = cut_interface(structure, str(row.record_id), *sides, interface_nodes)
-            buried = buried_area_angstrom2(structure, str(row.record_id), *sides)
-            interfaces.append(replace(cut, buried_area_angstrom2=buried))
-    write_interfaces(interfaces, out)
-    log.info("interfaces: %d of %d records are in %s", len(interfaces), len(table), store)
+        write_interfaces(_cut_all(here, structures, interface_nodes), out)
+    log.info("interfaces: %d of %d records are in %s", len(here), len(table), store)
+
+
+def _cut_all(records: pd.DataFrame, structures: StructureStore, interface_nodes: int) -> Iterator[Interface]:
+    """The interfaces of the records, one at a time, with the surface buried in each."""
+    for row in progress(records.itertuples(), "interfaces", len(records)):
+        structure = structures.read(str(row.pdb_id))
+        sides = str(row.protein_chains).split(","), str(row.rna_chains).split(",")
+        cut = cut_interface(structure, str(row.record_id), *sides, interface_nodes)
+        buried = buried_area_angstrom2(structure, str(row.record_id), *sides)
+        yield replace(cut, buried_area_angstrom2=buried)

@@ -12,7 +12,7 @@ from __future__ import annotations
 import itertools
 import json
 import math
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from copra.files import replacing
 from copra.hdf5 import new_hdf5
 from copra.structure.interface import NODE_ARRAYS, Interface
 from copra.structure.residues import ATOM_ARRAYS, RESIDUE_ARRAYS, Structure
+from copra.structure.spool import Spool
 
 STRUCTURES = "copra structures 2"
 INTERFACES = "copra interfaces 3"
@@ -42,7 +43,10 @@ def _joined(parts: list[npt.NDArray], kind: str, shape: tuple[int, ...]) -> npt.
 
 
 def _write(group: h5py.Group, name: str, values: npt.NDArray) -> None:
-    dataset = group.create_dataset(name, data=values, track_times=False)
+    _say_unit(group.create_dataset(name, data=values, track_times=False), name)
+
+
+def _say_unit(dataset: h5py.Dataset, name: str) -> None:
     unit = UNITS.get(name.rsplit("_", 1)[-1])
     if unit:
         dataset.attrs["unit"] = unit
@@ -68,36 +72,55 @@ def _text(value: Any) -> str:
     return str(value.decode()) if isinstance(value, bytes) else str(value)
 
 
-def write_structures(structures: list[Structure], path: Path) -> None:
-    """Write full residues and heavy atoms of several entries; each id may occur once."""
-    ordered = sorted(structures, key=lambda s: s.pdb_id)
-    # ids and sequences as one JSON text per entry in a byte array: an attribute may have 64 kB only
-    texts = [_json({name: list(getattr(s, name)) for name in CHAIN_TEXTS}).encode() for s in ordered]
-    ranges = {
-        "residues": _offsets(len(s.arrays["chain"]) for s in ordered),
-        "atoms": _offsets(len(s.arrays["atom_name"]) for s in ordered),
-        "chain_texts": _offsets(map(len, texts)),
+def write_structures(structures: Iterable[Structure], path: Path) -> None:
+    """Write full residues and heavy atoms of several entries, in any order; each id may occur once.
+
+    Each structure is put away on disk before the next one is asked for: memory holds one, and what stands in the
+    attributes of all.
+    """
+    arrays = {**RESIDUE_ARRAYS, **ATOM_ARRAYS, "n_atoms": ("i4", ()), "chain_texts": ("u1", ())}
+    with replacing(path) as temporary, Spool(arrays, path.parent) as spool:
+        # by id: what is told of an entry, and where its rows of each kind are
+        found = [(s.pdb_id, _told_of(s), _put_away(s, spool)) for s in structures]
+        ordered = sorted(found, key=lambda entry: entry[0])
+        parts = {kind: [places[kind] for _, _, places in ordered] for kind in ("residues", "atoms", "chain_texts")}
+        ranges = {kind: _offsets(place.stop - place.start for place in places) for kind, places in parts.items()}
+        with new_hdf5(temporary) as file:
+            file.attrs["format"] = STRUCTURES
+            entries = file.create_group("entries")
+            for i, (pdb_id, values, _) in enumerate(ordered):
+                _describe(entries, pdb_id, values | {name: offsets[i : i + 2] for name, offsets in ranges.items()})
+            spool.write("chain_texts", parts["chain_texts"], file)
+            for kind, names in (("residues", RESIDUE_ARRAYS), ("atoms", ATOM_ARRAYS)):
+                made = file.create_group(kind)
+                for name in names:
+                    _say_unit(spool.write(name, parts[kind], made), name)
+            spool.write("n_atoms", parts["residues"], file["residues"])
+
+
+def _told_of(structure: Structure) -> dict[str, Any]:
+    """What the attributes of an entry say, but for the ranges of its rows."""
+    resolution = structure.resolution_angstrom
+    return {
+        "file_sha256": structure.file_sha256,
+        "method": structure.method,
+        "resolution_angstrom": math.nan if resolution is None else resolution,
+        "release_date": structure.release_date,
+        "n_models": structure.n_models,
+        "handled": _json(structure.handled),
     }
-    with replacing(path) as temporary, new_hdf5(temporary) as file:
-        file.attrs["format"] = STRUCTURES
-        entries = file.create_group("entries")
-        for i, s in enumerate(ordered):
-            values = {
-                "file_sha256": s.file_sha256,
-                "method": s.method,
-                "resolution_angstrom": math.nan if s.resolution_angstrom is None else s.resolution_angstrom,
-                "release_date": s.release_date,
-                "n_models": s.n_models,
-                "handled": _json(s.handled),
-            }
-            _describe(entries, s.pdb_id, values | {name: offsets[i : i + 2] for name, offsets in ranges.items()})
-        _write(file, "chain_texts", np.frombuffer(b"".join(texts), dtype="u1"))
-        for group, table in (("residues", RESIDUE_ARRAYS), ("atoms", ATOM_ARRAYS)):
-            made = file.create_group(group)
-            for name, (kind, shape) in table.items():
-                _write(made, name, _joined([s.arrays[name] for s in ordered], kind, shape))
-        sizes = [np.diff(s.atom_offsets) for s in ordered]
-        _write(file["residues"], "n_atoms", _joined(sizes, "i4", ()))
+
+
+def _put_away(structure: Structure, spool: Spool) -> dict[str, slice]:
+    """Where the rows of a structure's residues, atoms and texts are in the spool."""
+    # ids and sequences as one JSON text in a byte array: an attribute may have 64 kB only
+    text = _json({name: list(getattr(structure, name)) for name in CHAIN_TEXTS}).encode()
+    places = {"chain_texts": spool.add("chain_texts", np.frombuffer(text, dtype="u1"))}
+    for kind, names in (("residues", RESIDUE_ARRAYS), ("atoms", ATOM_ARRAYS)):
+        for name in names:
+            places[kind] = spool.add(name, structure.arrays[name])
+    spool.add("n_atoms", np.diff(structure.atom_offsets))
+    return places
 
 
 def _open(path: Path, kind: str) -> h5py.File:
@@ -161,26 +184,33 @@ def read_structures(path: Path) -> dict[str, Structure]:
         return {pdb_id: store.read(pdb_id) for pdb_id in store.pdb_ids}
 
 
-def write_interfaces(interfaces: list[Interface], path: Path) -> None:
-    """Write interfaces; each complex id may occur once."""
-    ordered = sorted(interfaces, key=lambda i: i.complex_id)
-    offsets = _offsets(len(i.molecule) for i in ordered)
-    # one JSON text for all: 30,000 groups with attributes take a quarter of a minute to read, and hold 64 kB each
-    told = {
-        i.complex_id: [i.chain_ids, i.chain_sequence_sha256, i.file_sha256, offsets[row : row + 2].tolist()]
-        for row, i in enumerate(ordered)
-    }
-    if len(told) < len(ordered):
-        twice = [a.complex_id for a, b in itertools.pairwise(ordered) if a.complex_id == b.complex_id]
-        raise InputError(f"{path}: two interfaces of the complexes {twice[:10]}")
-    with replacing(path) as temporary, new_hdf5(temporary) as file:
-        file.attrs["format"] = INTERFACES
-        _write(file, "complexes", np.frombuffer(_json(told).encode(), dtype="u1"))
-        _write(file, "centres_angstrom", _joined([i.centres_angstrom[None] for i in ordered], "f4", (3, 3)))
-        _write(file, "buried_area_angstrom2", np.array([i.buried_area_angstrom2 for i in ordered], dtype="f8"))
-        nodes = file.create_group("nodes")
-        for name, (kind, shape) in NODE_ARRAYS.items():
-            _write(nodes, name, _joined([getattr(i, name) for i in ordered], kind, shape))
+def write_interfaces(interfaces: Iterable[Interface], path: Path) -> None:
+    """Write interfaces, in any order; each complex id may occur once. Memory holds one, as in `write_structures`."""
+    with replacing(path) as temporary, Spool(NODE_ARRAYS, path.parent) as spool:
+        found = [_put_nodes_away(interface, spool) for interface in interfaces]
+        ordered = sorted(found, key=lambda one: one[0])
+        places = [place for _, _, _, _, place in ordered]
+        offsets = _offsets(place.stop - place.start for place in places)
+        # one JSON text for all: 30,000 groups with attributes take a quarter of a minute to read, and hold 64 kB each
+        told = {one[0]: [*one[1], offsets[row : row + 2].tolist()] for row, one in enumerate(ordered)}
+        if len(told) < len(ordered):
+            twice = [a[0] for a, b in itertools.pairwise(ordered) if a[0] == b[0]]
+            raise InputError(f"{path}: two interfaces of the complexes {twice[:10]}")
+        with new_hdf5(temporary) as file:
+            file.attrs["format"] = INTERFACES
+            _write(file, "complexes", np.frombuffer(_json(told).encode(), dtype="u1"))
+            _write(file, "centres_angstrom", _joined([one[2][None] for one in ordered], "f4", (3, 3)))
+            _write(file, "buried_area_angstrom2", np.array([one[3] for one in ordered], dtype="f8"))
+            nodes = file.create_group("nodes")
+            for name in NODE_ARRAYS:
+                _say_unit(spool.write(name, places, nodes), name)
+
+
+def _put_nodes_away(i: Interface, spool: Spool) -> tuple[str, list[Any], npt.NDArray[np.float32], float, slice]:
+    """Id, texts, centres and area of an interface, and where its nodes are in the spool."""
+    places = [spool.add(name, getattr(i, name)) for name in NODE_ARRAYS]
+    texts = [i.chain_ids, i.chain_sequence_sha256, i.file_sha256]
+    return i.complex_id, texts, i.centres_angstrom, i.buried_area_angstrom2, places[0]
 
 
 @dataclass(frozen=True)
@@ -232,23 +262,27 @@ def read_interfaces(paths: list[Path], complex_ids: list[str]) -> dict[str, Inte
 
     Raises InputError naming the complexes that no file holds.
     """
-    wanted = set(complex_ids)
     found: dict[str, Interface] = {}
     for path in paths:
-        with open_interfaces(path) as file:
-            arrays = {name: file["nodes"][name] for name in NODE_ARRAYS}
-            centres, areas = file["centres_angstrom"][()], file["buried_area_angstrom2"][()]
-            for name, entry in interface_entries(file, wanted).items():
-                found[name] = Interface(
-                    complex_id=name,
-                    chain_ids=entry.chain_ids,
-                    chain_sequence_sha256=entry.chain_sequence_sha256,
-                    centres_angstrom=centres[entry.row],
-                    file_sha256=entry.file_sha256,
-                    buried_area_angstrom2=float(areas[entry.row]),
-                    **{array: values[entry.nodes] for array, values in arrays.items()},
-                )
+        found |= {one.complex_id: one for one in each_interface(path, set(complex_ids))}
     missing = [name for name in complex_ids if name not in found]
     if missing:
         raise InputError(f"no interface of the complexes {missing[:10]} ({len(missing)} in all) in {len(paths)} files")
     return {name: found[name] for name in complex_ids}
+
+
+def each_interface(path: Path, complex_ids: Collection[str]) -> Iterator[Interface]:
+    """Those interfaces of a file that are among `complex_ids`, sorted by id, one at a time."""
+    with open_interfaces(path) as file:
+        arrays = {name: file["nodes"][name] for name in NODE_ARRAYS}
+        centres, areas = file["centres_angstrom"][()], file["buried_area_angstrom2"][()]
+        for name, entry in interface_entries(file, complex_ids).items():
+            yield Interface(
+                complex_id=name,
+                chain_ids=entry.chain_ids,
+                chain_sequence_sha256=entry.chain_sequence_sha256,
+                centres_angstrom=centres[entry.row],
+                file_sha256=entry.file_sha256,
+                buried_area_angstrom2=float(areas[entry.row]),
+                **{array: values[entry.nodes] for array, values in arrays.items()},
+            )

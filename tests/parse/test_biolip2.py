@@ -3,6 +3,7 @@ from __future__ import annotations
 import gzip
 import json
 import time
+import tracemalloc
 from pathlib import Path
 
 import pandas as pd
@@ -83,3 +84,15 @@ def test_full_size(tmp_path: Path) -> None:
     pairs, _ = transcribe(table, tmp_path)
     assert len(pairs) > 10_000
     assert time.monotonic() - started < 20
+
+
+def test_a_pair_takes_little_more_memory_than_its_row(tmp_path: Path) -> None:
+    n_pairs, residues = 1000, " ".join(f"K{n}" for n in range(101, 141))
+    rows = (line(f"1{n:03d}", "A", "rna", "R", residues) for n in range(n_pairs))
+    (tmp_path / "BioLiP.txt").write_text("\n".join(rows) + "\n")
+    transcribe(tmp_path / "BioLiP.txt", tmp_path)  # what is imported and cached on the way is not counted
+    tracemalloc.start()
+    transcribe(tmp_path / "BioLiP.txt", tmp_path)
+    _, peak_bytes = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak_bytes / n_pairs < 2500  # with a set of residues for each pair it was 5359
