@@ -24,6 +24,10 @@ REFUSED = {
     errno.EACCES: "get the permission or choose another folder",
     errno.EIO: "look after the disk",
 }
+# what a new file may be by the user's umask, read while there is one thread
+_MASK = os.umask(0o077)
+os.umask(_MASK)
+NEW_FILE = 0o666 & ~_MASK
 LIBRARIES_SAY = re.compile(r"(?:errno = |os error |errno )(\d+)")  # HDF5, Rust and Arrow
 
 
@@ -60,6 +64,7 @@ def replacing(path: Path, *, durable: bool = True) -> Iterator[Path]:
         if durable:
             with temporary.open("rb") as handle:
                 os.fsync(handle.fileno())
+        temporary.chmod(NEW_FILE)  # safetensors makes files that nobody but their owner may read
         os.replace(temporary, path)
     except (OSError, RuntimeError, ValueError, SafetensorError) as error:  # what libraries make of a full disk
         if (why := refusal(error)) and not _is_of_another_file(error, temporary):

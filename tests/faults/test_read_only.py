@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -13,6 +13,7 @@ from packaged import finished_experiment
 from small_disk import Disk, families, small_disk
 from training_runs import TRAINING, run
 from workflow_copy import DEMO, copy_project
+from written_files import checkpoint, table, weights
 
 from copra.errors import OutputError
 from copra.fetch.source import fetch_source
@@ -103,3 +104,10 @@ def test_a_run_stops_with_the_rule_and_the_reason(disk: Disk, root: Path, tmp_pa
     disk.remount("rw")
     done = disk.run("env", "-C", str(project.folder), *words)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("write", [weights, checkpoint, table], ids=lambda write: write.__name__)
+def test_what_is_written_may_be_read_by_whom_the_umask_lets(write: Callable[[Path], None], tmp_path: Path) -> None:
+    write(tmp_path / "written")
+    (tmp_path / "plain").touch()
+    assert (tmp_path / "written").stat().st_mode == (tmp_path / "plain").stat().st_mode
