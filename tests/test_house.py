@@ -146,9 +146,8 @@ def test_profile_is_read_and_sets_existing_rules(root: Path, name: str) -> None:
     profile = yaml.safe_load((root / "profiles" / name / "profile.v9+.yaml").read_text())
     assert "cores" not in profile, "the number of cores is the user's to give"
     rules = {rule for path in rule_files(root) for rule in rules_of(path)}
-    rules |= {
-        name for path in rule_files(root) for name in re.findall(r"^use rule \w+ as (\w+)", path.read_text(), re.M)
-    }
+    for path in rule_files(root):
+        rules.update(re.findall(r"^use rule \w+ as (\w+)", path.read_text(), re.MULTILINE))
     assert profile.get("set-resources", {}).keys() <= rules
     if name == "default":
         slurm = yaml.safe_load((root / "profiles" / "slurm" / "profile.v9+.yaml").read_text())
