@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from slurm.cluster import Cluster, hindrance
@@ -56,6 +58,14 @@ def finish(project: Project, run: subprocess.Popen[str]) -> str:
     finally:
         run.kill()
     return (project.folder / "slurm_run.log").read_text()
+
+
+def end_processes_of(folder: Path) -> None:
+    """End what a job left behind on a node that was taken down: SLURM lets it live, and it waits for ever."""
+    for place in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):  # it may have ended by itself
+            if str(folder) in (place / "cmdline").read_text(errors="replace"):
+                os.kill(int(place.name), signal.SIGKILL)
 
 
 def rule_of(job: dict[str, str]) -> str:

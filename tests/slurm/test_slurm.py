@@ -8,11 +8,12 @@ from __future__ import annotations
 import re
 import shutil
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from slurm.cluster import Cluster, hindrance
-from slurm.runs import LONGER, PROFILE, RESULTS, digests, finish, jobs_of, rule_of, start, wait_for
+from slurm.runs import LONGER, PROFILE, RESULTS, digests, end_processes_of, finish, jobs_of, rule_of, start, wait_for
 from test_pretraining_workflow import started_from
 from workflow_copy import Project, copy_project
 
@@ -45,13 +46,14 @@ def finished(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Project:
 
 
 @pytest.fixture
-def untrained(finished: Project, tmp_path: Path) -> Project:
+def untrained(finished: Project, tmp_path: Path) -> Iterator[Project]:
     """The finished run as it was before training."""
     folder = tmp_path / "copra"
     shutil.copytree(finished.folder, folder, copy_function=shutil.copy2)
     shutil.rmtree(folder / RESULTS / "train")
     shutil.rmtree(folder / RESULTS / "logs/train_fold")
-    return Project(folder)
+    yield Project(folder)
+    end_processes_of(folder)
 
 
 def said_in(project: Project, fold: int = 0) -> str:
