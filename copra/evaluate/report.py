@@ -17,6 +17,7 @@ from copra.evaluate.results_report import results_part
 from copra.evaluate.trust import trust
 from copra.files import replacing, sha256_of_file
 from copra.provenance.results import Run, load_run
+from copra.tables import concat_tables
 
 TEMPLATE = Path(__file__).with_name("report.html.j2")
 LISTED = 500  # rows of a list that a page still shows
@@ -31,11 +32,16 @@ def report(results: Path, *, config: Path, tables: list[str], out: Path) -> None
     relative to `out`. Raises InputError for a table or a receipt that cannot be read.
     """
     run = load_run(results, config)
-    records, findings = run.table("records"), run.table("findings")
-    told = results_part(run, tables, out)
+    _write(run, tables, out, run.table("findings"), results_part(run, tables, out), pretraining_part(run))
+
+
+def _write(
+    run: Run, tables: list[str], out: Path, findings: pd.DataFrame, told: dict[str, Any], pretraining: dict[str, Any]
+) -> None:
+    records = run.table("records")
     values = _headline(run, records) | _sources(run) | _record_summary(records) | _audit(findings)
     page = render(
-        TEMPLATE, **values, **told, **losses(run), **trust(run), **pretraining_part(run),
+        TEMPLATE, **values, **told, **losses(run), **trust(run), **pretraining,
         **_provenance(run, tables, told["weights_named"]),
         funnels=_funnels(run.table("funnel")), reasons=_reasons(run), figures=_figures(run, records),
     )  # fmt: skip
@@ -44,8 +50,15 @@ def report(results: Path, *, config: Path, tables: list[str], out: Path) -> None
 
 
 def table_page(results: Path, *, config: Path, table: str, out: Path) -> None:
-    """Write the report with one results table alone (`table1`, ...); arguments and errors as for `report`."""
-    report(results, config=config, tables=[table], out=out)
+    """Write the report with one results table alone (`table1`, ...); arguments and errors as for `report`.
+
+    What other tables, split families, pre-training and the audit of predictions say is left to the report: a page holds
+    only what stands in front of it in the flow, and so does not depend on what else was made before it.
+    """
+    run = load_run(results, config)
+    told = results_part(run, [table], out) | {"families": None}
+    findings = [path for path in run.files("findings") if path.name == "findings.parquet"]
+    _write(run, [table], out, concat_tables(findings, "findings"), told, {"pretraining": []})
 
 
 def _headline(run: Run, records: pd.DataFrame) -> dict[str, Any]:

@@ -20,7 +20,11 @@ def unwritable(folders: Iterable[str]) -> str:
         while not place.exists():
             place = place.parent
         if not place.is_dir() or not os.access(place, os.W_OK | os.X_OK):
-            kind = "no write permission there" if place.is_dir() else "it is a file, not a folder"
+            kind = (
+                "no write permission there, or its disk is read-only"
+                if place.is_dir()
+                else "it is a file, not a folder"
+            )
             return (
                 f"cannot write to {place.resolve()}: {kind}\n"
                 "copy the project to a folder of your own, or name others under `paths` in a file given with "

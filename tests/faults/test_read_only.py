@@ -87,7 +87,7 @@ def test_another_files_permission_is_not_taken_for_the_outputs(tmp_path: Path) -
 
 
 @pytest.mark.slow
-def test_a_run_stops_with_the_rule_and_the_reason(disk: Disk, root: Path, tmp_path: Path) -> None:
+def test_a_run_stops_before_any_job_and_names_the_folder(disk: Disk, root: Path, tmp_path: Path) -> None:
     """The results alone are read-only, as a mounted archive of an earlier run would be."""
     project = copy_project(root, tmp_path / "copra")
     results = project.folder / "results"
@@ -98,7 +98,7 @@ def test_a_run_stops_with_the_rule_and_the_reason(disk: Disk, root: Path, tmp_pa
     done = disk.run("env", "-C", str(project.folder), *words)
     said = done.stdout + done.stderr
     assert done.returncode != 0
-    assert "Read-only file system" in said
+    assert f"cannot write to {disk.place}: no write permission there, or its disk is read-only" in said
     assert "Traceback" not in said
     assert disk.files() == {}
     disk.remount("rw")

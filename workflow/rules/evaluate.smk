@@ -60,6 +60,7 @@ rule table_page:
     input:
         table="<results>/{table}/{table}.tsv",
         leakage=rules.report_leakage.output.table,
+        audit="<results>/audit/findings.parquet",
         published=PUBLISHED,
         config="<results>/run.json",
     output:
