@@ -64,7 +64,8 @@ def end_processes_of(folder: Path) -> None:
     """End what a job left behind on a node that was taken down: SLURM lets it live, and it waits for ever."""
     for place in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):  # it may have ended by itself
-            if str(folder) in (place / "cmdline").read_text(errors="replace"):
+            words = (place / "cmdline").read_text(errors="replace")
+            if str(folder) in words and int(place.name) != os.getpid():
                 os.kill(int(place.name), signal.SIGKILL)
 
 
