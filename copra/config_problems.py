@@ -35,11 +35,13 @@ def explain(error: ValidationError, values: dict[str, Any], files: Sequence[Path
     none, as for a part that a rule hands over, no file is named.
     """
     told = _problems(error, values)
+    parsed = [(path, _read(path)) for path in reversed(files)]
     lines = [
-        f"  {shown('.'.join(map(str, key))) or 'configuration'}: {text}{_in_file(key, files)}" for key, text in told
+        f"  {shown('.'.join(map(str, key))) or 'configuration'}: {text}{_in_file(key, parsed)}"
+        for key, text in told[:SHOWN]
     ]
-    if len(lines) > SHOWN:
-        lines[SHOWN:] = [f"and {len(lines) - SHOWN} more mistakes; config.yaml has every key with its comment"]
+    if len(told) > SHOWN:
+        lines.append(f"and {len(told) - SHOWN} more mistakes; config.yaml has every key with its comment")
     elif files:
         lines.append("config.yaml has every key with its comment: mend this and type the same command again")
     return "configuration refused:\n" + "\n".join(lines)
@@ -118,15 +120,14 @@ def _at(key: Key, values: Any) -> dict[str, Any] | None:
     return values if isinstance(values, dict) else None
 
 
-def _in_file(key: Key, files: Sequence[Path]) -> str:
-    """The last of the files that has the key, or else the longest beginning of it."""
-    parsed = [(path, _read(path)) for path in reversed(files)]
+def _in_file(key: Key, parsed: Sequence[tuple[Path, Any]]) -> str:
+    """The first of the files, the last one given first, that has the key, or else the longest beginning of it."""
     for length in range(len(key), 0, -1):
         for path, values in parsed:
             above = _at(key[: length - 1], values)
             if above is not None and key[length - 1] in above:
                 return f" (in {path})"
-    return " (given with --config)" if files and key else ""
+    return " (given with --config)" if parsed and key else ""
 
 
 def _read(path: Path) -> Any:

@@ -82,10 +82,10 @@ class Project:
         )
 
 
-def digests(project: Project) -> dict[str, str]:
-    """sha256 of every table and store of the tiny demo's results."""
+def digests(project: Project, *more: str) -> dict[str, str]:
+    """sha256 of every table and store of the tiny demo's results, and of files with `more` endings."""
     results = project.folder / "results" / "demo"
-    kinds = {".parquet", ".h5", ".tsv", ".md"}
+    kinds = {".parquet", ".h5", ".tsv", ".md", *more}
     kept = [path for path in results.rglob("*") if path.suffix in kinds and "checkpoint" not in path.parts]
     return {str(path.relative_to(results)): hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(kept)}
 

@@ -13,7 +13,7 @@ from copra.evaluate import figures
 from copra.evaluate.html import render
 from copra.evaluate.losses import losses
 from copra.evaluate.pretraining_report import pretraining_part
-from copra.evaluate.results_report import results_part
+from copra.evaluate.results_report import families_section, results_part
 from copra.evaluate.trust import trust
 from copra.files import replacing, sha256_of_file
 from copra.provenance.results import Run, load_run
@@ -32,16 +32,17 @@ def report(results: Path, *, config: Path, tables: list[str], out: Path) -> None
     relative to `out`. Raises InputError for a table or a receipt that cannot be read.
     """
     run = load_run(results, config)
-    _write(run, tables, out, run.table("findings"), results_part(run, tables, out), pretraining_part(run))
+    others = {"families": families_section(run, out)} | pretraining_part(run)
+    _write(run, tables, out, run.table("findings"), others)
 
 
-def _write(
-    run: Run, tables: list[str], out: Path, findings: pd.DataFrame, told: dict[str, Any], pretraining: dict[str, Any]
-) -> None:
+def _write(run: Run, tables: list[str], out: Path, findings: pd.DataFrame, others: dict[str, Any]) -> None:
+    """Write the page on `tables` and their data; `others` are the values of its parts on families and pre-training."""
+    told = results_part(run, tables, out) | others
     records = run.table("records")
     values = _headline(run, records) | _sources(run) | _record_summary(records) | _audit(findings)
     page = render(
-        TEMPLATE, **values, **told, **losses(run), **trust(run), **pretraining,
+        TEMPLATE, **values, **told, **losses(run), **trust(run),
         **_provenance(run, tables, told["weights_named"]),
         funnels=_funnels(run.table("funnel")), reasons=_reasons(run), figures=_figures(run, records),
     )  # fmt: skip
@@ -56,9 +57,8 @@ def table_page(results: Path, *, config: Path, table: str, out: Path) -> None:
     only what stands in front of it in the flow, and so does not depend on what else was made before it.
     """
     run = load_run(results, config)
-    told = results_part(run, [table], out) | {"families": None}
     findings = [path for path in run.files("findings") if path.name == "findings.parquet"]
-    _write(run, [table], out, concat_tables(findings, "findings"), told, {"pretraining": []})
+    _write(run, [table], out, concat_tables(findings, "findings"), {"families": None, "pretraining": []})
 
 
 def _headline(run: Run, records: pd.DataFrame) -> dict[str, Any]:

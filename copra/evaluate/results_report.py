@@ -61,7 +61,7 @@ def results_part(run: Run, tables: list[str], out: Path) -> dict[str, Any]:
     `out` is the page, from which links to predictions start. A table that has not been evaluated is named as missing.
     """
     published, missing = _published(run)
-    folder = Path(os.path.relpath(run.results, out.parent)).as_posix()
+    folder = _results_from(out, run)
     drawn: set[str] = set()
     items: list[dict[str, Any]] = []
     weights = [pd.Series(dtype=object)]
@@ -83,10 +83,14 @@ def results_part(run: Run, tables: list[str], out: Path) -> dict[str, Any]:
         )
     return {
         "results": items,
-        "families": families_section(run, folder),
         "weights_notice": weights_notice(pd.concat(weights)),
         "weights_named": sorted({str(text) for text in pd.concat(weights)} - {""}),
     }
+
+
+def _results_from(out: Path, run: Run) -> str:
+    """The results folder as links on the page `out` have it."""
+    return Path(os.path.relpath(run.results, out.parent)).as_posix()
 
 
 def _mutations(run: Run, published: Published, folder: str) -> tuple[dict[str, Any], pd.Series] | None:
@@ -214,8 +218,12 @@ def read_curves(results: Path, experiment: str) -> dict[str, list[tuple[panels.V
     return curves
 
 
-def families_section(run: Run, folder: str) -> Section | None:
-    """Results on the other split families beside those of the main one: PCC and RMSE of all records together."""
+def families_section(run: Run, out: Path) -> Section | None:
+    """Results on the other split families beside those of the main one: PCC and RMSE of all records together.
+
+    `out` is the page, from which links to predictions start. None where no other family has results.
+    """
+    folder = _results_from(out, run)
     settings, commit = run.config.evaluate, run.description.get("git_commit") or "unknown"
     found = _family_metrics(run)
     if not found:

@@ -12,6 +12,7 @@ import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
+from copra.bounded import GZIP_MAGIC
 from copra.config import Config
 from copra.errors import ConfigError, InputError
 from copra.fetch.download import file_of_url, is_file_url
@@ -158,7 +159,7 @@ def check_shape(path: Path, begins: str) -> str:
         return ""
     try:
         with path.open("rb") as handle:
-            packed = handle.read(2) == b"\x1f\x8b"
+            packed = handle.read(2) == GZIP_MAGIC
         with gzip.open(path) if packed else path.open("rb") as content:
             start = content.read(SHAPE_BYTES).removeprefix(b"\xef\xbb\xbf")
     except (OSError, EOFError, zlib.error) as error:

@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from copra.bounded import GZIP_MAGIC
 from copra.errors import InputError
 from copra.parse.affinity import frame_of, present, reject
 from copra.parse.cells import number_of, pdb_id_of
@@ -86,7 +87,7 @@ def _add(merged: dict[tuple[str, str, str], dict[str, Any]], cells: list[str], s
 def _lines(path: Path) -> Iterator[str]:
     """The non-empty lines, one at a time: the whole of BioLiP2 is too large to hold."""
     with path.open("rb") as handle:
-        packed = handle.read(2) == b"\x1f\x8b"
+        packed = handle.read(2) == GZIP_MAGIC
     try:
         with gzip.open(path, "rt", encoding="utf-8") if packed else path.open(encoding="utf-8") as lines:
             while line := lines.readline(MAX_LINE_LETTERS):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import re
 import shutil
@@ -14,7 +15,7 @@ from copra.errors import CopraError, InputError
 log = logging.getLogger(__name__)
 
 VERSION = "4.8.1"  # as in envs/: another one may make other clusters
-INSTALL_CD_HIT = "apt-get install cd-hit    (or: conda install -c bioconda cd-hit=4.8.1), or ./run setup"
+INSTALL_CD_HIT = f"apt-get install cd-hit    (or: conda install -c bioconda cd-hit={VERSION}), or ./run setup"
 
 # CD-HIT's user guide: the longest word that cannot miss a pair at this identity.
 WORD_LENGTHS = ((0.7, 5), (0.6, 4), (0.5, 3), (0.4, 2))
@@ -132,6 +133,7 @@ def _run(name: str, files: list[str], flags: str, identity: float, word: int, th
         )
 
 
+@functools.cache  # a leakage report runs it some forty times
 def _require_version(program: str) -> None:
     """Refuse another CD-HIT than the one whose settings are written above; `-h` prints the version."""
     done = subprocess.run([program, "-h"], capture_output=True, encoding="utf-8", errors="replace", check=False)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import signal
 import subprocess
@@ -87,11 +86,3 @@ def wait_for(happened: Callable[[], bool], run: subprocess.Popen[str], limit_s: 
         assert run.poll() is None, "the run ended before it happened"
         assert time.monotonic() < end, f"it did not happen within {limit_s:.0f} s"
         time.sleep(0.1)
-
-
-def digests(project: Project) -> dict[str, str]:
-    """sha256 of every table and store of the results."""
-    results = project.folder / RESULTS
-    kinds = {".parquet", ".h5", ".tsv", ".md", ".safetensors"}
-    kept = [p for p in sorted(results.rglob("*")) if p.suffix in kinds and "checkpoint" not in p.parts]
-    return {str(p.relative_to(results)): hashlib.sha256(p.read_bytes()).hexdigest() for p in kept}
